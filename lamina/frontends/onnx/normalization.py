@@ -1,0 +1,166 @@
+"""Normalizations: over trailing axes, over channels or groups, with given statistics, over a window."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from xdsl.ir import SSAValue
+
+from lamina.diagnostics import LaminaError
+from lamina.frontends.onnx.builder import OnnxBuilder
+from lamina.frontends.onnx.node import Node, Versions
+from lamina.frontends.onnx.report import UnsupportedNode
+from lamina.frontends.onnx.tensors import element_type
+
+
+def layer_normalization(node: Node, build: OnnxBuilder) -> Sequence[SSAValue | None]:
+    """The normalized input and, where they are wanted, the mean and the inverse standard deviation."""
+    value, bias = node.operand(0), node.optional(2)
+    axis = build.axis(value, node.integer("axis", -1))
+    epsilon = node.floating("epsilon", 1e-5)
+    result = _layer_norm(build, value, node.operand(1), bias, axis, epsilon)
+    if not node.wants(1) and not node.wants(2):
+        return (result,)
+    wide = build.cast(value, element_type(node.integer("stash_type", 1)).attribute)
+    axes = range(axis, build.rank(value))
+    mean = build.mean(wide, axes, True)
+    centered = build.subtract(wide, mean)
+    variance = build.mean(build.multiply(centered, centered), axes, True)
+    return result, mean, build.rsqrt(build.add(variance, epsilon))
+
+
+def _layer_norm(
+    build: OnnxBuilder, value: SSAValue, scale: SSAValue, bias: SSAValue | None, axis: int, epsilon: float
+) -> SSAValue:
+    most = build.rank(value) - axis
+    if build.rank(scale) <= most and (bias is None or build.rank(bias) <= most):
+        return build.layer_norm(value, scale, 0 if bias is None else bias, axis, epsilon)
+    scaled = build.multiply(build.layer_norm(value, 1, 0, axis, epsilon), scale)
+    return scaled if bias is None else build.add(scaled, bias)
+
+
+def rms_normalization(node: Node, build: OnnxBuilder) -> SSAValue:
+    """The result has the element type of the scale."""
+    value, scale = node.operand(0), node.operand(1)
+    axis = build.axis(value, node.integer("axis", -1))
+    epsilon = node.floating("epsilon", 1e-5)
+    target = build.element_type(scale)
+    if target == build.element_type(value) and build.rank(scale) <= build.rank(value) - axis:
+        return build.rms_norm(value, scale, axis, epsilon)
+    return build.multiply(build.cast(build.rms_norm(value, 1, axis, epsilon), target), scale)
+
+
+def skip_normalization(node: Node, build: OnnxBuilder) -> Sequence[SSAValue | None]:
+    """Contributed: the layer norm of the sum of two inputs and a bias; the fourth output is the sum."""
+    if node.wants(1) or node.wants(2):
+        raise UnsupportedNode("its mean and inverse standard deviation are not built yet")
+    total = build.add(node.operand(0), node.operand(1))
+    bias = node.optional(4)
+    if bias is not None:
+        total = build.add(total, bias)
+    axis = build.rank(total) - 1
+    result = _layer_norm(build, total, node.operand(2), node.optional(3), axis, node.floating("epsilon", 1e-12))
+    return result, None, None, total
+
+
+def batch_normalization(node: Node, build: OnnxBuilder) -> SSAValue:
+    """Inference: the statistics are inputs."""
+    if node.integer("training_mode", 0) or any(node.wants(index) for index in range(1, len(node.outputs))):
+        raise UnsupportedNode("training mode is not built yet")
+    if node.integer("spatial", 1) == 0:
+        raise UnsupportedNode("statistics per pixel (spatial = 0) are not built yet")
+    value, *parameters = node.operands
+    target = build.element_type(value)
+    scale, bias, mean, variance = (build.cast(parameter, target) for parameter in parameters)
+    if build.rank(value) == 1:
+        raise LaminaError("BatchNormalization: expected a batch and a feature axis, found 1 axis")
+    return build.batch_norm(value, scale, bias, mean, variance, 1, node.floating("epsilon"))
+
+
+def instance_normalization(node: Node, build: OnnxBuilder) -> SSAValue:
+    """Each channel of each element of the batch by its own statistics."""
+    value = node.operand(0)
+    rank = build.rank(value)
+    if rank < 3:
+        raise LaminaError(f"InstanceNormalization: expected at least 3 axes, found {rank}")
+    normal = build.layer_norm(value, 1, 0, 2, node.floating("epsilon"))
+    return _per_channel(build, normal, node.operand(1), node.operand(2))
+
+
+def group_normalization_per_group(node: Node, build: OnnxBuilder) -> SSAValue:
+    """Opset 18: one scale and one bias per group."""
+    value, scale, bias = node.operands
+    groups = node.integer("num_groups")
+    channels = build.size(value, 1)
+    per_group = build.combine("divide", channels, groups)
+
+    def spread(parameter: SSAValue) -> SSAValue:
+        wide = build.broadcast_to(build.reshape_to(parameter, (groups, 1)), (groups, per_group))
+        return build.reshape_to(wide, (channels,))
+
+    return _per_channel(build, _normalized_groups(build, value, groups, node), spread(scale), spread(bias))
+
+
+def group_normalization(node: Node, build: OnnxBuilder) -> SSAValue:
+    """Groups of channels by their own statistics; scale and bias per channel."""
+    value, scale, bias = node.operands
+    return _per_channel(build, _normalized_groups(build, value, node.integer("num_groups"), node), scale, bias)
+
+
+def _normalized_groups(build: OnnxBuilder, value: SSAValue, groups: int, node: Node) -> SSAValue:
+    sizes = build.sizes_of(value)
+    if len(sizes) < 2 or groups < 1 or (isinstance(sizes[1], int) and sizes[1] % groups):
+        raise LaminaError(f"GroupNormalization: {groups} groups do not divide the channels of {len(sizes)} axes")
+    rest = build.product([build.combine("divide", sizes[1], groups), *sizes[2:]])
+    grouped = build.reshape_to(value, (sizes[0], groups, rest))
+    return build.reshape_to(build.layer_norm(grouped, 1, 0, 2, node.floating("epsilon")), sizes)
+
+
+def _per_channel(build: OnnxBuilder, value: SSAValue, scale: SSAValue, bias: SSAValue) -> SSAValue:
+    rank = build.rank(value)
+    scaled = build.multiply(value, build.along_axis(scale, 1, rank))
+    return build.add(scaled, build.along_axis(bias, 1, rank))
+
+
+def lp_normalization(node: Node, build: OnnxBuilder) -> SSAValue:
+    """Divided by the 1- or 2-norm along an axis; zeros where that is 0."""
+    value = node.operand(0)
+    axis, order = build.axis(value, node.integer("axis")), node.integer("p")
+    if order not in (1, 2):
+        raise LaminaError(f"LpNormalization: p is 1 or 2, found {order}")
+    if order == 1:
+        norm = build.reduce("add", build.abs(value), (axis,), True)
+    else:
+        norm = build.sqrt(build.reduce("add", build.multiply(value, value), (axis,), True))
+    return build.select(build.compare("EQ", norm, 0), 0, build.divide(value, norm))
+
+
+def local_response_normalization(node: Node, build: OnnxBuilder) -> SSAValue:
+    """x / (bias + alpha / size · (sum of squares over `size` neighboring channels)) ** beta."""
+    value = node.operand(0)
+    rank, size = build.rank(value), node.integer("size")
+    if rank < 2 or size < 1:
+        raise LaminaError(f"LRN: a window of {size} channels does not fit {rank} axes")
+    window, padding = [1] * rank, [0] * (2 * rank)
+    window[1] = size
+    padding[2:4] = (size - 1) // 2, size // 2
+    squares = build.reduce_window("add", build.multiply(value, value), window, padding=padding)
+    base = build.add(build.multiply(squares, node.floating("alpha") / size), node.floating("bias"))
+    return build.divide(value, build.power(base, node.floating("beta")))
+
+
+NORMALIZATION: Mapping[str, Versions] = {
+    "BatchNormalization": {7: batch_normalization},
+    "GroupNormalization": {18: group_normalization_per_group, 21: group_normalization},
+    "InstanceNormalization": {6: instance_normalization},
+    "LRN": {1: local_response_normalization},
+    "LayerNormalization": {17: layer_normalization},
+    "LpNormalization": {1: lp_normalization},
+    "RMSNormalization": {23: rms_normalization},
+}
+
+CONTRIBUTED: Mapping[str, Versions] = {
+    "LayerNormalization": {1: layer_normalization},
+    "SimplifiedLayerNormalization": {1: rms_normalization},
+    "SkipLayerNormalization": {1: skip_normalization},
+}

@@ -1,0 +1,106 @@
+"""Control flow of traced functions: branches and loops over trees of values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from xdsl.ir import Block, SSAValue
+
+from lamina.diagnostics import LaminaError
+from lamina.dialects.graph.control_flow import PREDICATE
+from lamina.frontends.python.tracer import Operand, Traced, active_tracer, as_value, operation
+from lamina.frontends.python.trees import check_same_structure, leaves, map_leaves
+
+
+@contextmanager
+def _inside(block: Block) -> Generator[None]:
+    """While a region's function runs: its block is one whose values can be used."""
+    blocks = active_tracer().blocks
+    blocks.append(block)
+    try:
+        yield
+    finally:
+        blocks.pop()
+
+
+def _predicate(operand: Operand, what: str) -> SSAValue:
+    value = as_value(operand)
+    if value.type != PREDICATE:
+        raise LaminaError(f"{what}: expected a boolean scalar, found {value.type}")
+    return value
+
+
+def _text(value: SSAValue) -> str:
+    """A tensor type with named sizes, for messages."""
+    builder = active_tracer().builder
+    return "x".join([*(str(dim) for dim in builder.shape(value)), str(builder.element_type(value))])
+
+
+def _flatten(tree: Any) -> list[SSAValue]:
+    return [as_value(leaf) for _, leaf in leaves(tree)]
+
+
+def _unflatten(tree: Any, values: Sequence[SSAValue]) -> Any:
+    remaining = iter(values)
+    return map_leaves(lambda _: Traced(next(remaining)), tree)
+
+
+@operation
+def cond(
+    predicate: Operand, then_function: Callable[..., Any], else_function: Callable[..., Any], *arguments: Any
+) -> Any:
+    """What one of two functions gives for the arguments (trees of values); only that one runs.
+
+    Both have to give trees of the same structure and types. They may use values from outside.
+    """
+    builder = active_tracer().builder
+    results: list[Any] = []
+    types: list[list[str]] = []
+
+    def branch(function: Callable[..., Any]) -> Callable[[], list[SSAValue]]:
+        def build() -> list[SSAValue]:
+            with _inside(builder.insertion_point.block):
+                results.append(function(*arguments))
+                values = _flatten(results[-1])
+                types.append([_text(value) for value in values])
+                return values
+
+        return build
+
+    then_branch, else_branch = branch(then_function), branch(else_function)
+
+    def checked_else() -> list[SSAValue]:
+        values = else_branch()
+        check_same_structure(results[0], results[1], "cond: the result of else_function")
+        if types[0] != types[1]:
+            raise LaminaError(
+                f"cond: expected the same types from both functions, found ({', '.join(types[0])}) and "
+                f"({', '.join(types[1])})"
+            )
+        return values
+
+    outputs = builder.if_(_predicate(predicate, "cond"), then_branch, checked_else)
+    return _unflatten(results[0], outputs)
+
+
+@operation
+def while_loop(condition_function: Callable[[Any], Operand], body_function: Callable[[Any], Any], initial: Any) -> Any:
+    """Runs the body on the loop values (a tree) for as long as the condition of them holds; the last loop values.
+
+    The body has to give a tree of the same structure and types. Both functions may use values from outside.
+    """
+    builder = active_tracer().builder
+
+    def condition(arguments: Sequence[SSAValue]) -> list[SSAValue]:
+        with _inside(builder.insertion_point.block):
+            return [_predicate(condition_function(_unflatten(initial, arguments)), "while_loop: the condition")]
+
+    def body(arguments: Sequence[SSAValue]) -> list[SSAValue]:
+        with _inside(builder.insertion_point.block):
+            result = body_function(_unflatten(initial, arguments))
+            check_same_structure(initial, result, "while_loop: the result of the body")
+            return _flatten(result)
+
+    return _unflatten(initial, builder.while_(_flatten(initial), condition, body))

@@ -1,0 +1,46 @@
+"""`graph-to-linalg`: kernels become structured ops on tensors, everything else upstream ops around calls of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from xdsl.context import Context
+from xdsl.dialects import func
+from xdsl.dialects.builtin import ModuleOp
+
+from lamina.passes.base import LaminaPass
+from lamina.passes.graph.share_kernels import is_kernel, kernels_of
+
+
+@dataclass(frozen=True)
+class GraphToLinalgPass(LaminaPass):
+    """Lower graph ops to `linalg.generic` on tensors in destination-passing style.
+
+    ```mlir
+    func.func private @k(%x: tensor<4xf32>)        →   func.func private @k(%x: tensor<4xf32>, %d: tensor<4xf32>)
+        -> tensor<4xf32> {                                  -> tensor<4xf32> {
+      %y = graph.exp %x : tensor<4xf32>                  %y = linalg.generic {…} ins(%x : …) outs(%d : …) {
+      …                                                    math.exp …
+    ```
+
+    Each stored value of a kernel is one `linalg.generic`; elementwise ops and data movement are inlined into its body.
+    """
+
+    name = "graph-to-linalg"
+    requires: ClassVar[frozenset[str]] = frozenset({"kernels-formed"})
+    ensures: ClassVar[frozenset[str]] = frozenset({"linalg"})
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        from lamina.lowering.graph_to_linalg.caller import CallerLowering
+        from lamina.lowering.graph_to_linalg.kernel import lower_kernel
+        from lamina.passes.graph.shape_analysis import ShapeAnalysis
+
+        callers = [
+            inner for inner in op.ops if isinstance(inner, func.FuncOp) and not is_kernel(inner) and inner.body.blocks
+        ]
+        # The analysis of a caller looks into the kernels: before these change.
+        analyses = [ShapeAnalysis(caller) for caller in callers]
+        signatures = {kernel.sym_name.data: lower_kernel(kernel) for kernel in kernels_of(op)}
+        for caller, analysis in zip(callers, analyses, strict=True):
+            CallerLowering(caller, analysis, signatures).lower()

@@ -1,0 +1,39 @@
+"""The target as the printer sees it: the width of its vectors and the triple."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xdsl.dialects.builtin import DictionaryAttr, IntegerAttr, ModuleOp, StringAttr
+
+from lamina.diagnostics import LaminaError
+from lamina.lowering.to_llvm_text.types import LANE_BITS
+
+DEFAULT_VECTOR_BITS = 256
+
+
+@dataclass(frozen=True)
+class LlvmTarget:
+    """What the text depends on. The CPU's name and features belong to the target machine that compiles the text."""
+
+    vector_bits: int = DEFAULT_VECTOR_BITS
+    triple: str | None = None
+
+    @property
+    def lanes(self) -> int:
+        """Lanes of one vector part."""
+        return self.vector_bits // LANE_BITS
+
+    @staticmethod
+    def of(module: ModuleOp) -> LlvmTarget:
+        """The target that the module's `lamina.target` attribute describes; the defaults for what it leaves out."""
+        attribute = module.attributes.get("lamina.target")
+        fields = attribute if isinstance(attribute, DictionaryAttr) else DictionaryAttr({})
+        bits, triple = fields.data.get("vector_bits"), fields.data.get("triple")
+        vector_bits = bits.value.data if isinstance(bits, IntegerAttr) else DEFAULT_VECTOR_BITS
+        if vector_bits < LANE_BITS or vector_bits & (vector_bits - 1):
+            raise LaminaError(
+                f"expected vector_bits to be a power of two of at least {LANE_BITS}, found {vector_bits}",
+                where="lamina.target",
+            )
+        return LlvmTarget(vector_bits, triple.data if isinstance(triple, StringAttr) else None)

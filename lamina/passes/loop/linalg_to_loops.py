@@ -1,0 +1,160 @@
+"""Structured ops on buffers become scalar loops."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from xdsl.context import Context
+from xdsl.dialects import func
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Block, SSAValue
+
+from lamina.dialects.loop.types import is_memref
+from lamina.dialects.tensor import linalg
+from lamina.passes.base import LaminaPass
+from lamina.passes.loop.emitter import Constants, Emitter, Index
+from lamina.passes.loop.structured import (
+    StructuredOp,
+    body_block,
+    emit_affine,
+    extent,
+    iterators_of,
+    maps_of,
+    require_buffers,
+)
+
+
+@dataclass(frozen=True)
+class LinalgToLoopsPass(LaminaPass):
+    """Lower every structured op on buffers to `scf.for` nests in iteration order, with scalar loads and stores.
+
+    The innermost loops, as far as they are reductions, carry what they accumulate instead of writing it to memory:
+
+        linalg.generic {["parallel", "reduction"]} ins(%x) outs(%y) {…}
+    →
+        scf.for %i {
+          %start = memref.load %y[%i]
+          %sum = scf.for %k iter_args(%acc = %start) { … scf.yield %next }
+          memref.store %sum, %y[%i]
+        }
+    """
+
+    name = "linalg-to-loops"
+    requires: ClassVar[frozenset[str]] = frozenset({"buffers"})
+    ensures: ClassVar[frozenset[str]] = frozenset({"loops"})
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for function in op.walk():
+            if isinstance(function, func.FuncOp) and function.body.blocks:
+                lower_function(function)
+
+
+def lower_function(function: func.FuncOp) -> None:
+    """Lower the structured ops of one function."""
+    found = [op for op in function.walk() if isinstance(op, linalg.GenericOp | linalg.FillOp)]
+    if not found:
+        return
+    constants = Constants(function.body.block)
+    for op in found:
+        require_buffers(op)
+        lower_structured(Emitter.ahead_of(op, constants), op)
+        op.detach()
+        op.erase()
+
+
+def lower_structured(emitter: Emitter, op: StructuredOp) -> None:
+    """Emit the loop nest of one op; the op's body is moved there."""
+    parallel = iterators_of(op)
+    extents = [extent(emitter, op, dim) for dim in range(len(parallel))]
+    carried_from = len(parallel)
+    while carried_from and not parallel[carried_from - 1]:
+        carried_from -= 1
+    _Nest(op, extents, carried_from).outer(emitter, [])
+
+
+class _Nest:
+    """The loops of one op; dims from `carried_from` on are reductions whose values are carried."""
+
+    def __init__(self, op: StructuredOp, extents: Sequence[Index], carried_from: int):
+        self.op = op
+        self.extents = extents
+        self.carried_from = carried_from
+        self.maps = maps_of(op)
+        self.block = body_block(op)
+
+    def outer(self, emitter: Emitter, positions: list[Index]) -> None:
+        """The loops outside the carried ones, then the part inside them."""
+        if len(positions) == self.carried_from:
+            self._inside(emitter, positions)
+            return
+
+        def run(inner: Emitter, index: SSAValue) -> None:
+            self.outer(inner, [*positions, index])
+
+        emitter.loop(0, self.extents[len(positions)], 1, run)
+
+    def _inside(self, emitter: Emitter, positions: list[Index]) -> None:
+        inputs, outputs = len(self.op.inputs), list(self.op.outputs)
+        # Reduction dims do not occur in the output maps, so any position serves.
+        at = [*positions, *[0] * (len(self.extents) - len(positions))]
+        cells = [[emit_affine(emitter, expression, at) for expression in map_.results] for map_ in self.maps[inputs:]]
+        reduces = self.carried_from < len(self.extents)
+        starts = [
+            emitter.load(buffer, cell) if reduces or argument.uses else None
+            for buffer, cell, argument in zip(outputs, cells, self.block.args[inputs:], strict=True)
+        ]
+        results = self._reduction(emitter, positions, starts)
+        for value, buffer, cell in zip(results, outputs, cells, strict=True):
+            emitter.store(value, buffer, cell)
+
+    def _reduction(
+        self, emitter: Emitter, positions: list[Index], accumulators: Sequence[SSAValue | None]
+    ) -> Sequence[SSAValue]:
+        if len(positions) == len(self.extents):
+            return self._body(emitter, positions, accumulators)
+
+        def run(inner: Emitter, index: SSAValue, carried: Sequence[SSAValue]) -> Sequence[SSAValue]:
+            return self._reduction(inner, [*positions, index], carried)
+
+        carried = [value for value in accumulators if value is not None]
+        return emitter.for_loop(0, self.extents[len(positions)], 1, carried, run)
+
+    def _body(
+        self, emitter: Emitter, positions: list[Index], accumulators: Sequence[SSAValue | None]
+    ) -> Sequence[SSAValue]:
+        arguments: list[SSAValue | None] = []
+        for operand, map_, argument in zip(self.op.inputs, self.maps, self.block.args, strict=False):
+            if not argument.uses:
+                arguments.append(None)
+            elif is_memref(operand.type):
+                cell = [emit_affine(emitter, expression, positions) for expression in map_.results]
+                arguments.append(emitter.load(operand, cell))
+            else:
+                arguments.append(operand)
+        return move_body(emitter, self.block, [*arguments, *accumulators], positions)
+
+
+def move_body(
+    emitter: Emitter, block: Block, arguments: Sequence[SSAValue | None], positions: Sequence[Index]
+) -> Sequence[SSAValue]:
+    """Move the ops of a scalar body to where `emitter` stands; the values that it yields.
+
+    `arguments` stands for the block's arguments (None for those without uses), `positions` for the iteration dims.
+    """
+    for argument, value in zip(block.args, arguments, strict=True):
+        if value is not None:
+            argument.replace_all_uses_with(value)
+    for op in [op for op in block.walk() if isinstance(op, linalg.IndexOp)]:
+        op.result.replace_all_uses_with(emitter.index(positions[op.dim.value.data]))
+        op.detach()
+        op.erase()
+    *ops, terminator = block.ops
+    yielded = list(terminator.operands)
+    for op in ops:
+        op.detach()
+        location = op.location
+        emitter.append(op)
+        op.location = location
+    return yielded

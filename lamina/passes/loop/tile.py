@@ -1,0 +1,213 @@
+"""Schedules become parallel loops over parts of the buffers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import ClassVar
+
+from xdsl.context import Context
+from xdsl.dialects import func
+from xdsl.dialects.builtin import (
+    DYNAMIC_INDEX,
+    DictionaryAttr,
+    IntegerAttr,
+    MemRefType,
+    ModuleOp,
+    i64,
+)
+from xdsl.ir import Attribute, SSAValue
+
+from lamina.dialects.loop import memref
+from lamina.passes.base import LaminaPass
+from lamina.passes.loop.bufferizer import ALIGNMENT
+from lamina.passes.loop.cleanup import erase_dead_ops
+from lamina.passes.loop.collapse import collapse_elementwise
+from lamina.passes.loop.emitter import Constants, Emitter, Index, memref_type
+from lamina.passes.loop.plan_arena import element_bytes
+from lamina.passes.loop.restrict import Part, Views, restrict
+from lamina.passes.loop.stages import Group, find_groups
+from lamina.passes.loop.structured import SCHEDULE, Schedule, error_at, extent
+
+GRAIN = "lamina.grain"
+MAX_TEMPORARY_BYTES = 64 * 1024
+"""What one iteration may keep on the stack for one buffer; larger temporaries stay whole buffers."""
+
+
+@dataclass(frozen=True)
+class TilePass(LaminaPass):
+    """Carry out the parallel part of `lamina.schedule`: `scf.forall` over parts of the iteration space.
+
+        linalg.fill ins(%zero) outs(%sums : memref<128xf32>)
+        linalg.generic {["parallel", "reduction"]} ins(%x : memref<128x64xf32>) outs(%sums)
+          attrs = {lamina.schedule = {kind = "rows", parallel = ["i"], grain = 8}, lamina.axes = ["i", "j"]} {…}
+    →
+        scf.forall (%i) in (128) {
+          %sum = memref.subview %sums[%i] [1] [1] : memref<128xf32> to memref<f32, strided<[], offset: ?>>
+          linalg.fill ins(%zero) outs(%sum)
+          %row = memref.subview %x[%i, 0] [1, 64] [1, 1] : … to memref<64xf32, strided<[1], offset: ?>>
+          linalg.generic {["reduction"]} ins(%row) outs(%sum) {…}
+        } {lamina.grain = 8 : i64}
+
+    - `rows`: all stages that share the parallel axes go into one loop. A temporary that only they use shrinks to what
+      one iteration needs (`memref.alloca`); one that is dynamic or above 64 KiB stays a whole buffer.
+    - Elementwise stages over contiguous buffers run over one long axis in blocks instead.
+    - `contraction`: batch axes one by one, columns in panels of their tile, rows in blocks. What is left for
+      `vectorize` stays in the schedule, with `whole`, the sizes of the axes that were cut (-1: dynamic).
+    """
+
+    name = "tile"
+    requires: ClassVar[frozenset[str]] = frozenset({"buffers"})
+    ensures: ClassVar[frozenset[str]] = frozenset({"tiled"})
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for function in op.ops:
+            if isinstance(function, func.FuncOp) and function.body.blocks:
+                tile_function(function)
+
+
+def tile_function(function: func.FuncOp) -> None:
+    """Carry out the parallel part of every schedule in a function."""
+    block = function.body.block
+    constants = Constants(block)
+    groups = find_groups(block, constants)
+    for group in groups:
+        if group.schedule.kind == "contraction":
+            tile_contraction(group, constants)
+        elif not collapse_elementwise(group, constants):
+            tile_rows(group, constants)
+    if groups:
+        erase_dead_ops(block)
+
+
+def _finish(group: Group) -> None:
+    """Erase the ops whose restricted forms stand in the loop."""
+    for op in group.ops:
+        op.detach()
+        op.erase()
+
+
+def _loop_attributes(schedule: Schedule) -> dict[str, Attribute]:
+    return {GRAIN: IntegerAttr(schedule.grain, i64)}
+
+
+# Rows
+
+
+def tile_rows(group: Group, constants: Constants) -> None:
+    """One parallel loop over the rows of all stages."""
+    emitter = Emitter.ahead_of(group.ops[-1], constants)
+    axes = group.schedule.parallel
+    uppers = [_extent_of_axis(emitter, group, axis) for axis in axes]
+    temporaries = group.temporaries()
+
+    def body(inner: Emitter, positions: Sequence[SSAValue]) -> None:
+        at = dict(zip(axes, positions, strict=True))
+        views = Views(_shrink(inner, temporaries))
+        for op in group.ops:
+            names = group.names[op]
+            parts = {names.index(axis): Part(position, None) for axis, position in at.items()}
+            copy = restrict(inner, op, parts, views)
+            copy.attributes.pop(SCHEDULE, None)
+
+    emitter.forall(uppers, [1] * len(axes), body, _loop_attributes(group.schedule))
+    _finish(group)
+
+
+def _extent_of_axis(emitter: Emitter, group: Group, axis: str) -> Index:
+    """The size of a named axis: a static one where an op of the group has one."""
+    dynamic: Index | None = None
+    for op in group.ops:
+        names = group.names[op]
+        if axis in names:
+            size = extent(emitter, op, names.index(axis))
+            if isinstance(size, int):
+                return size
+            dynamic = size if dynamic is None else dynamic
+    if dynamic is None:
+        raise error_at(group.ops[0], f"no stage has an axis '{axis}'")
+    return dynamic
+
+
+def _shrink(emitter: Emitter, temporaries: Mapping[SSAValue, Sequence[int]]) -> dict[SSAValue, SSAValue]:
+    """For temporaries, by the axes that one iteration has one position of, buffers for one iteration."""
+    replaced: dict[SSAValue, SSAValue] = {}
+    for buffer, dropped in temporaries.items():
+        source = memref_type(buffer)
+        shape = [size for axis, size in enumerate(source.get_shape()) if axis not in dropped]
+        small = DYNAMIC_INDEX not in shape and (
+            prod(shape) * element_bytes(source.get_element_type()) <= MAX_TEMPORARY_BYTES
+        )
+        if small:
+            type_ = MemRefType(source.get_element_type(), shape)
+            replaced[buffer] = emitter.value(memref.AllocaOp.get(type_.element_type, ALIGNMENT, shape))
+    return replaced
+
+
+# Contractions
+
+
+@dataclass
+class _Cut:
+    """How one axis of a contraction is divided among the iterations of the parallel loop."""
+
+    axis: str
+    step: int
+    size: Index
+    drops: bool
+    divides: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.divides = isinstance(self.size, int) and self.size % self.step == 0
+
+    def part(self, emitter: Emitter, position: SSAValue) -> Part:
+        """What the iteration at `position` has of the axis."""
+        if self.drops:
+            return Part(position, None)
+        if self.divides:
+            return Part(position, self.step)
+        return Part(position, emitter.minimum(emitter.subtract(self.size, position), self.step))
+
+
+def tile_contraction(group: Group, constants: Constants) -> None:
+    """One parallel loop over batch axes, panels of columns and blocks of rows."""
+    emitter = Emitter.ahead_of(group.ops[-1], constants)
+    schedule = group.schedule
+    cuts: list[_Cut] = []
+    for axis in schedule.parallel:
+        step = dict(schedule.block).get(axis, schedule.tile_of(axis))
+        size = _extent_of_axis(emitter, group, axis)
+        drops = axis not in (schedule.row, schedule.column)
+        if drops or not isinstance(size, int) or size > step:
+            cuts.append(_Cut(axis, 1 if drops else step, size, drops))
+    whole = {cut.axis: cut.size if isinstance(cut.size, int) else -1 for cut in cuts if not cut.drops}
+    if not cuts:
+        return
+
+    def body(inner: Emitter, positions: Sequence[SSAValue]) -> None:
+        cut_parts = {cut.axis: cut.part(inner, position) for cut, position in zip(cuts, positions, strict=True)}
+        views = Views()
+        for op in group.ops:
+            names = group.names[op]
+            parts = {names.index(axis): part for axis, part in cut_parts.items() if axis in names}
+            copy = restrict(inner, op, parts, views)
+            if op is group.anchor:
+                copy.attributes[SCHEDULE] = _remaining_schedule(copy.attributes[SCHEDULE], whole)
+            else:
+                copy.attributes.pop(SCHEDULE, None)
+
+    emitter.forall([cut.size for cut in cuts], [cut.step for cut in cuts], body, _loop_attributes(schedule))
+    _finish(group)
+
+
+DONE_BY_TILE = ("parallel", "grain")
+
+
+def _remaining_schedule(schedule: Attribute, whole: Mapping[str, int]) -> Attribute:
+    if not isinstance(schedule, DictionaryAttr):
+        return schedule
+    entries = {name: value for name, value in schedule.data.items() if name not in DONE_BY_TILE}
+    if whole:
+        entries["whole"] = DictionaryAttr({axis: IntegerAttr(size, i64) for axis, size in whole.items()})
+    return DictionaryAttr(entries)

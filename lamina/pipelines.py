@@ -1,0 +1,275 @@
+"""The compiler's table of contents: phases, in order, as data; and how to run them.
+
+Every tool reads the same list. A phase is a few passes and a contract: the dialects that may be left at its end.
+Pass classes are imported when they are first used.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TypeAlias
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Dialect
+from xdsl.passes import ModulePass, PassPipeline
+from xdsl.utils.exceptions import VerifyException
+
+from lamina.diagnostics import LaminaError, location_text
+
+PassFactory: TypeAlias = Callable[[], type[ModulePass]]
+DialectFactory: TypeAlias = Callable[[], Dialect]
+
+
+def _lazy(path: str) -> Callable[[], type[ModulePass]]:
+    """A factory that imports `module:Class` when called."""
+    module, _, name = path.partition(":")
+    return lambda: getattr(import_module(module), name)
+
+
+PASSES: Mapping[str, PassFactory] = {
+    name: _lazy(path)
+    for name, path in {
+        "assign-target": "lamina.targets.cpu.assign_target:AssignTargetPass",
+        "infer-types": "lamina.passes.graph.infer_types:InferTypesPass",
+        "canonicalize": "lamina.passes.graph.canonicalize:CanonicalizePass",
+        "simplify-batch-norms": "lamina.passes.graph.simplify_batch_norms:SimplifyBatchNormsPass",
+        "fold-constants": "lamina.passes.graph.fold_constants:FoldConstantsPass",
+        "resolve-shapes": "lamina.passes.graph.resolve_shapes:ResolveShapesPass",
+        "decompose": "lamina.passes.graph.decompose:DecomposePass",
+        "assign-layouts": "lamina.passes.graph.assign_layouts:AssignLayoutsPass",
+        "prepare-contractions": "lamina.passes.graph.prepare_contractions:PrepareContractionsPass",
+        "form-kernels": "lamina.passes.graph.form_kernels:FormKernelsPass",
+        "share-kernels": "lamina.passes.graph.share_kernels:ShareKernelsPass",
+        "graph-to-linalg": "lamina.lowering.graph_to_linalg.graph_to_linalg:GraphToLinalgPass",
+        "assign-schedules": "lamina.passes.tensor.assign_schedules:AssignSchedulesPass",
+        "bufferize": "lamina.passes.loop.bufferize:BufferizePass",
+        "tile": "lamina.passes.loop.tile:TilePass",
+        "vectorize": "lamina.passes.loop.vectorize:VectorizePass",
+        "linalg-to-loops": "lamina.passes.loop.linalg_to_loops:LinalgToLoopsPass",
+        "plan-arena": "lamina.passes.loop.plan_arena:PlanArenaPass",
+        "lower-parallel": "lamina.passes.hardware.lower_parallel:LowerParallelPass",
+        "expand-math": "lamina.passes.hardware.expand_math:ExpandMathPass",
+    }.items()
+}
+"""Our passes by name."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A named stretch of the pipeline: its passes, and the dialects allowed when it is done."""
+
+    name: str
+    summary: str
+    passes: tuple[str, ...]
+    allowed: frozenset[str]
+
+
+_GRAPH = frozenset({"builtin", "func", "graph"})
+_TENSOR = frozenset({"builtin", "func", "arith", "math", "linalg", "tensor", "scf", "cf", "affine"})
+_LOOP = frozenset({"builtin", "func", "arith", "math", "memref", "scf", "cf", "vector", "affine"})
+
+PHASES: tuple[Phase, ...] = (
+    Phase("import", "main in graph ops, as the front end gives it", (), _GRAPH),
+    Phase(
+        "graph",
+        "one type per value, no redundant op, layouts assigned",
+        (
+            "assign-target",
+            "infer-types",
+            "canonicalize",
+            "simplify-batch-norms",
+            "fold-constants",
+            "resolve-shapes",
+            "cse",
+            "assign-layouts",
+            "canonicalize",
+            "prepare-contractions",
+            "fold-constants",
+            "infer-types",
+            "cse",
+            "dce",
+        ),
+        _GRAPH,
+    ),
+    Phase(
+        "kernels",
+        "main calls kernels; identical kernels shared",
+        ("form-kernels", "share-kernels", "decompose", "canonicalize"),
+        _GRAPH,
+    ),
+    Phase("tensor", "structured ops with schedules", ("graph-to-linalg", "assign-schedules"), _TENSOR),
+    Phase(
+        "loop",
+        "loops over buffers and vectors; one arena",
+        ("bufferize", "tile", "vectorize", "linalg-to-loops", "plan-arena"),
+        _LOOP,
+    ),
+    Phase(
+        "hardware",
+        "parallel loops on the thread pool, math as polynomials",
+        ("lower-parallel", "expand-math"),
+        _LOOP | {"cpu"},
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Level:
+    """A way to execute a module as it is at the end of a phase: the passes that still lead to LLVM text."""
+
+    name: str
+    phase: str
+    passes: tuple[str, ...]
+    summary: str
+
+
+LEVELS: tuple[Level, ...] = (
+    Level("graph", "graph", (), "NumPy reference of every graph op"),
+    Level(
+        "tensor",
+        "tensor",
+        ("bufferize", "linalg-to-loops", "plan-arena", "expand-math"),
+        "scalar loops of the structured ops, schedules ignored",
+    ),
+    Level("loop", "loop", ("expand-math",), "the loop level, parallel loops run in sequence"),
+    Level("hardware", "hardware", (), "the compiled model"),
+)
+"""How `lamina run --at LEVEL` executes; all but `graph` end in LLVM text and run natively."""
+
+PHASE_NAMES: tuple[str, ...] = tuple(phase.name for phase in PHASES)
+
+
+def phase(name: str) -> Phase:
+    """The phase called `name`; raises LaminaError with the list of names."""
+    for candidate in PHASES:
+        if candidate.name == name:
+            return candidate
+    raise LaminaError(f"unknown phase '{name}'", hints=(f"the phases are {', '.join(PHASE_NAMES)}",))
+
+
+def pass_names(*, after: str = "import", to: str) -> tuple[str, ...]:
+    """The passes from the end of phase `after` to the end of phase `to`."""
+    first, last = PHASES.index(phase(after)) + 1, PHASES.index(phase(to)) + 1
+    return tuple(name for current in PHASES[first:last] for name in current.passes)
+
+
+def dialects() -> dict[str, DialectFactory]:
+    """Our dialects, and the upstream ones as we extend or mend them, by name."""
+
+    def graph() -> Dialect:
+        from lamina.dialects.graph import Graph
+
+        return Graph
+
+    def cpu() -> Dialect:
+        from lamina.dialects.hardware import Cpu
+
+        return Cpu
+
+    from lamina.dialects.builtin import builtin_dialect
+    from lamina.dialects.loop import loop_dialects
+    from lamina.dialects.tensor import tensor_dialects
+
+    return {"builtin": builtin_dialect, "graph": graph, "cpu": cpu, **tensor_dialects(), **loop_dialects()}
+
+
+def available_passes() -> dict[str, PassFactory]:
+    """xDSL's passes and ours, by name (ours win)."""
+    from xdsl.transforms import get_all_passes
+
+    return {**get_all_passes(), **PASSES}
+
+
+def build_pass(name: str) -> ModulePass:
+    """The pass called `name` with its default options."""
+    return available_passes()[name]()()
+
+
+@dataclass(frozen=True)
+class PhaseReport:
+    """What one phase did: ops at its end, and the time that it took."""
+
+    phase: str
+    ops: int
+    milliseconds: float
+
+
+Observer: TypeAlias = Callable[[PhaseReport, ModuleOp], None]
+
+
+def op_count(module: ModuleOp) -> int:
+    """The number of ops in a module, itself included."""
+    return sum(1 for _ in module.walk())
+
+
+def check_contract(module: ModuleOp, reached: Phase) -> None:
+    """Raise LaminaError for the first op of a dialect that the phase's contract does not allow."""
+    for op in module.walk():
+        dialect = op.name.partition(".")[0]
+        if dialect not in reached.allowed:
+            raise LaminaError(
+                f"'{op.name}' is left after phase '{reached.name}', which allows {', '.join(sorted(reached.allowed))}",
+                where=location_text(op.location),
+            )
+
+
+def run_passes(module: ModuleOp, context: Context, names: Sequence[str]) -> None:
+    """Run passes by name, with their default options."""
+    PassPipeline(tuple(build_pass(name) for name in names)).apply(context, module)
+
+
+def run_phases(
+    module: ModuleOp,
+    context: Context,
+    *,
+    after: str = "import",
+    to: str = "hardware",
+    observer: Observer | None = None,
+    verify_each: bool = False,
+) -> None:
+    """Take `module`, which is at the end of phase `after`, to the end of phase `to`, in place.
+
+    Verifies at phase ends (after every pass with `verify_each`); raises LaminaError where a contract is broken.
+    """
+    first, last = PHASES.index(phase(after)) + 1, PHASES.index(phase(to)) + 1
+    for current in PHASES[first:last]:
+        start = time.perf_counter()
+        for name in current.passes:
+            run_passes(module, context, (name,))
+            if verify_each:
+                verify(module, f"pass '{name}'")
+        verify(module, f"phase '{current.name}'")
+        check_contract(module, current)
+        if observer is not None:
+            milliseconds = 1e3 * (time.perf_counter() - start)
+            observer(PhaseReport(current.name, op_count(module), milliseconds), module)
+
+
+def verify(module: ModuleOp, after: str) -> None:
+    """Verify a module; a failure names what ran last."""
+    try:
+        module.verify()
+    except VerifyException as error:
+        error.add_note(f"after {after}")
+        raise
+
+
+def pipeline_facts(names: Sequence[str]) -> frozenset[str]:
+    """What the passes ensure, in order; raises LaminaError where one requires what none before it ensures."""
+    passes = available_passes()
+    facts: set[str] = set()
+    for name in names:
+        pass_type = passes[name]()
+        missing = getattr(pass_type, "requires", frozenset[str]()) - facts
+        if missing:
+            givers = [other for other in PASSES if missing & getattr(passes[other](), "ensures", frozenset[str]())]
+            raise LaminaError(
+                f"pass '{name}' requires {', '.join(sorted(missing))}, which no earlier pass ensures",
+                hints=(f"run {' or '.join(givers)} before it",) if givers else (),
+            )
+        facts |= getattr(pass_type, "ensures", frozenset[str]())
+    return frozenset(facts)

@@ -1,0 +1,1 @@
+"""Command lines: `lamina` and `lamina-opt`."""

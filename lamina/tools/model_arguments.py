@@ -1,0 +1,97 @@
+"""What the commands share: the MODEL argument, sizes of symbolic dims, and inputs to run on."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lamina.diagnostics import LaminaError
+from lamina.dialects.graph.dims import evaluate, parse_dim, symbols_of
+from lamina.artefact import TensorInfo
+
+Array = npt.NDArray[Any]
+ARTEFACT_SUFFIX = ".lamina"
+
+
+def add_model_argument(parser: argparse.ArgumentParser) -> None:
+    """MODEL, as every command takes it."""
+    parser.add_argument(
+        "model", metavar="MODEL", help="an ONNX file, graph-level text (.mlir), or an artefact (.lamina)"
+    )
+
+
+def add_execution_arguments(parser: argparse.ArgumentParser) -> None:
+    """Threads, cache and sizes of symbolic dims."""
+    parser.add_argument("--threads", type=positive, metavar="N", help="threads per call (default: the cores at hand)")
+    parser.add_argument(
+        "--dim",
+        action="append",
+        default=[],
+        metavar="NAME=SIZE",
+        help="size of a symbolic dim of random inputs; may be repeated",
+    )
+    parser.add_argument("--no-cache", action="store_true", help="neither read nor write the cache of compiled models")
+
+
+def positive(text: str) -> int:
+    """An argparse type: a whole number above 0."""
+    value = int(text) if text.isdecimal() else 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, found '{text}'")
+    return value
+
+
+def parse_dims(texts: Sequence[str]) -> dict[str, int]:
+    """`NAME=SIZE` texts as a dictionary."""
+    sizes: dict[str, int] = {}
+    for text in texts:
+        name, separator, size = text.partition("=")
+        if not separator or not size.isdecimal():
+            raise LaminaError(f"--dim {text}: expected NAME=SIZE, such as --dim batch=4")
+        sizes[name] = int(size)
+    return sizes
+
+
+def random_inputs(inputs: Sequence[TensorInfo], sizes: Mapping[str, int], seed: int) -> list[Array]:
+    """Standard normal floats, integers 0 … 9, random booleans; symbolic sizes from `sizes`, else 1 with a remark."""
+    known = dict(sizes)
+    symbols = sorted({name for one in inputs for dim in one.shape for name in symbols_of(parse_dim(str(dim)))})
+    unknown = sorted(set(known) - set(symbols))
+    if unknown:
+        has = f"its dims are {', '.join(symbols)}" if symbols else "it has none"
+        raise LaminaError(f"the model has no symbolic dim '{unknown[0]}'", hints=(has,))
+    for name in symbols:
+        if name not in known:
+            known[name] = 1
+            print(f"{name} = 1 (choose with --dim {name}=SIZE)", file=sys.stderr)
+    generator = np.random.default_rng(seed)
+    return [random_array(generator, one, [evaluate(parse_dim(str(dim)), known) for dim in one.shape]) for one in inputs]
+
+
+def random_array(generator: np.random.Generator, info: TensorInfo, shape: Sequence[int]) -> Array:
+    """One random input."""
+    if info.dtype.kind == "b":
+        return generator.random(shape) < 0.5
+    if info.dtype.kind in "iu":
+        return generator.integers(0, 10, shape).astype(info.dtype)
+    return generator.standard_normal(shape).astype(info.dtype)
+
+
+def read_inputs(paths: Sequence[str]) -> list[Array]:
+    """Arrays from .npy files, in the order of the model's inputs; nothing in a file is executed."""
+    return [read_npy(Path(path)) for path in paths]
+
+
+def read_npy(path: Path) -> Array:
+    """One array; raises LaminaError when the file is no .npy file."""
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise LaminaError(f"cannot be read as .npy: {error}", where=os.fspath(path)) from None

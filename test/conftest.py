@@ -1,0 +1,15 @@
+"""Makes `support` importable by every test, and keeps tests out of the user's compilation cache."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def private_cache(tmp_path_factory: pytest.TempPathFactory):
+    """A cache of this test run's own."""
+    os.environ["LAMINA_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))

@@ -1,0 +1,17 @@
+"""Every lit test, run by lit itself; one pytest test so that a failing run shows lit's own report."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+LIT_ROOT = Path(__file__).parent / "lit"
+
+
+def test_lit():
+    run = subprocess.run(
+        [sys.executable, "-m", "lit.main", "-v", "--order=lexical", str(LIT_ROOT)],
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "Passed" in run.stdout, "lit found no test"
