@@ -57,7 +57,7 @@ def ops_page() -> str:
             traits = [type(trait).__name__ for trait in member.traits.traits]
             canonicalizes = any("Canonicalization" in name for name in traits)
             decomposes = "decompose" in dir(member)
-            derivative = member.differentiability.value if issubclass(member, GraphOp) else "none: a terminator"
+            derivative = member.DIFFERENTIABILITY.value if issubclass(member, GraphOp) else "none: a terminator"
             row = [
                 "yes" if canonicalizes else "",
                 "yes" if decomposes else "",

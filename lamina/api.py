@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, cast, runtime_checkable
 
 from xdsl.dialects import get_all_dialects
 from xdsl.dialects.builtin import DictionaryAttr, ModuleOp
-from xdsl.printer import Printer
 
 from lamina import pipelines
 from lamina.artefact import Artefact, Manifest
 from lamina.context import LaminaContext
 from lamina.diagnostics import LaminaError
+from lamina.files import writing
 from lamina.interface import signature
 from lamina.pipelines import LEVELS, Level, Observer
+from lamina.printer import LocatingPrinter
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -157,7 +158,7 @@ def load_module(model: Model, context: LaminaContext) -> ModuleOp:
 def module_text(module: ModuleOp, *, locations: bool = False) -> str:
     """A module as text that can be read back."""
     stream = io.StringIO()
-    Printer(stream, print_debuginfo=locations).print_op(module)
+    LocatingPrinter(stream, print_debuginfo=locations).print_op(module)
     return stream.getvalue() + "\n"
 
 
@@ -168,15 +169,31 @@ def write_text(
 
     Raises LaminaError when a constant is missing or a file cannot be written.
     """
-    text = module_text(module, locations=locations)
+    store_text(module_text(module, locations=locations), path, context)
+
+
+def store_text(text: str, path: str | os.PathLike[str], context: LaminaContext, *, partial: bool = False) -> None:
+    """Write text, and the constants that it names to the `.safetensors` file beside it; neither is ever half-written.
+
+    A constant that the context lacks is an error, or with `partial` left out. Raises LaminaError when a file cannot be
+    written.
+    """
     path = Path(path)
-    keys = sorted(set(RESOURCE_KEY.findall(text)))
+    keys = resource_keys(text)
+    if partial:
+        keys = [key for key in keys if key in context.resources]
     try:
-        path.write_text(text)
         if keys:
             context.resources.save(path.with_suffix(".safetensors"), keys)
+        with writing(path) as file:
+            file.write(text.encode())
     except OSError as error:
         raise LaminaError(f"cannot be written: {error.strerror}", where=str(path)) from None
+
+
+def resource_keys(text: str) -> list[str]:
+    """The constants that a module's text names, in order of the alphabet."""
+    return sorted(set(RESOURCE_KEY.findall(text)))
 
 
 def _is_artefact(model: Model) -> bool:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import cast
+import sys
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias, cast
 
 from xdsl.dialects.builtin import ArrayAttr, FileLineColLoc, FusedLoc, NameLoc
-from xdsl.ir import Attribute
+from xdsl.ir import Attribute, Operation
 
 
 class LaminaError(Exception):
@@ -36,3 +41,64 @@ def location_text(location: Attribute) -> str | None:
         parts = [location_text(part) for part in cast(ArrayAttr[Attribute], location.locations)]
         return ", ".join(part for part in parts if part) or None
     return None
+
+
+class Severity(Enum):
+    """How bad a diagnostic is; a note belongs to another diagnostic."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    REMARK = "remark"
+    NOTE = "note"
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """Something to tell the user, with where it is (`file:line:col`, a node's name) and notes of its own."""
+
+    severity: Severity
+    message: str
+    where: str | None = None
+    notes: tuple[Diagnostic, ...] = ()
+    hints: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        head = f"{self.severity.value}: {self.message}"
+        return "\n".join([f"{self.where}: {head}" if self.where else head, *(f"  → {hint}" for hint in self.hints)])
+
+
+Handler: TypeAlias = Callable[[Diagnostic], None]
+
+
+def _print_warnings(diagnostic: Diagnostic) -> None:
+    """What happens to diagnostics where no tool handles them: warnings are printed, remarks are dropped."""
+    if diagnostic.severity is not Severity.REMARK:
+        print(diagnostic, *diagnostic.notes, sep="\n", file=sys.stderr)
+
+
+_handler: ContextVar[Handler] = ContextVar("diagnostic handler", default=_print_warnings)
+
+
+@contextmanager
+def handling(handler: Handler) -> Generator[None]:
+    """Give the warnings and remarks of passes to `handler` while the block runs."""
+    token = _handler.set(handler)
+    try:
+        yield
+    finally:
+        _handler.reset(token)
+
+
+def warn(op: Operation, message: str, *, notes: Sequence[Diagnostic] = ()) -> None:
+    """Tell the user of something at `op` that is likely not what they want, although it can be compiled."""
+    _handler.get()(Diagnostic(Severity.WARNING, message, location_text(op.location), tuple(notes)))
+
+
+def remark(op: Operation, message: str, *, notes: Sequence[Diagnostic] = ()) -> None:
+    """Tell whoever asks (`lamina-opt --remarks`) what a pass did with `op`, or why it did not."""
+    _handler.get()(Diagnostic(Severity.REMARK, message, location_text(op.location), tuple(notes)))
+
+
+def note(op: Operation, message: str) -> Diagnostic:
+    """A note at `op` for another diagnostic."""
+    return Diagnostic(Severity.NOTE, message, location_text(op.location))

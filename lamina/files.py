@@ -25,3 +25,16 @@ def replacing(path: str | os.PathLike[str]) -> Generator[BinaryIO]:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+@contextlib.contextmanager
+def writing(path: str | os.PathLike[str]) -> Generator[BinaryIO]:
+    """A file to write for `path`: a regular file is replaced as `replacing` does, through symbolic links; a device or a
+    pipe is written to directly."""
+    path = os.path.realpath(path)
+    if os.path.exists(path) and not os.path.isfile(path):
+        with open(path, "wb") as file:
+            yield file
+        return
+    with replacing(path) as file:
+        yield file

@@ -40,6 +40,8 @@ class LocatingParser(Parser):
         self._line_offset = line_offset
         self._line_starts = [0, *(index + 1 for index, character in enumerate(text) if character == "\n")]
         self._first_uses: dict[str, Span[str] | Span[bytes]] = {}
+        self.external_resources: dict[str, dict[str, str | bool]] = {}
+        """What `{-# external_resources: … #-}` says, by key; `mlir_reproducer` is a failed pipeline."""
 
     def parse_operation(self) -> Operation:
         position = self._current_token.span.start
@@ -61,6 +63,22 @@ class LocatingParser(Parser):
         key = self.parse_identifier(" for resource handle")
         self.dialect_resources.add((dialect_name, key))
         return key
+
+    def _parse_external_resources(self) -> None:
+        self.parse_comma_separated_list(self.Delimiter.BRACES, self._parse_external_resource)
+
+    def _parse_external_resource(self) -> None:
+        key = self.parse_identifier()
+        self.parse_punctuation(":")
+        entries = self.external_resources.setdefault(key, {})
+
+        def entry() -> None:
+            name = self.parse_identifier()
+            self.parse_punctuation(":")
+            flag = self.parse_optional_boolean()
+            entries[name] = self.parse_str_literal() if flag is None else flag
+
+        self.parse_comma_separated_list(self.Delimiter.BRACES, entry)
 
     def resolve_operand(self, operand: UnresolvedOperand, type: AttributeInvT) -> SSAValue[AttributeInvT]:
         value = super().resolve_operand(operand, type)

@@ -258,18 +258,42 @@ def verify(module: ModuleOp, after: str) -> None:
         raise
 
 
-def pipeline_facts(names: Sequence[str]) -> frozenset[str]:
-    """What the passes ensure, in order; raises LaminaError where one requires what none before it ensures."""
+def facts_after(name: str) -> frozenset[str]:
+    """What the passes up to the end of a phase ensure."""
     passes = available_passes()
-    facts: set[str] = set()
-    for name in names:
-        pass_type = passes[name]()
-        missing = getattr(pass_type, "requires", frozenset[str]()) - facts
-        if missing:
-            givers = [other for other in PASSES if missing & getattr(passes[other](), "ensures", frozenset[str]())]
+    last = PHASES.index(phase(name)) + 1
+    return frozenset(fact for current in PHASES[:last] for one in current.passes for fact in _ensures(passes[one]()))
+
+
+def check_order(passes: Sequence[type[ModulePass]], known: frozenset[str] | None) -> None:
+    """Raise LaminaError for the first pass that requires what does not hold where it stands.
+
+    `known` are the facts that hold at the start. None means that the input is anybody's: then a requirement is taken to
+    hold at the start unless a later pass of the same pipeline is the one that ensures it, which is a wrong order.
+    """
+    facts = set(known or ())
+    for index, pass_type in enumerate(passes):
+        missing = _requires(pass_type) - facts
+        later = {other.name: _ensures(other) & missing for other in passes[index + 1 :]}
+        late = sorted({fact for ensured in later.values() for fact in ensured})
+        if known is None and late:
+            givers = " or ".join(f"'{name}'" for name, ensured in later.items() if ensured)
             raise LaminaError(
-                f"pass '{name}' requires {', '.join(sorted(missing))}, which no earlier pass ensures",
+                f"pass '{pass_type.name}' requires {', '.join(late)}, which {givers} ensures only after it",
+                hints=(f"run {givers} before it",),
+            )
+        if known is not None and missing:
+            givers = [name for name, factory in PASSES.items() if missing & _ensures(factory())]
+            raise LaminaError(
+                f"pass '{pass_type.name}' requires {', '.join(sorted(missing))}, which no earlier pass ensures",
                 hints=(f"run {' or '.join(givers)} before it",) if givers else (),
             )
-        facts |= getattr(pass_type, "ensures", frozenset[str]())
-    return frozenset(facts)
+        facts |= missing | _ensures(pass_type)
+
+
+def _requires(pass_type: type[ModulePass]) -> frozenset[str]:
+    return getattr(pass_type, "requires", frozenset[str]())
+
+
+def _ensures(pass_type: type[ModulePass]) -> frozenset[str]:
+    return getattr(pass_type, "ensures", frozenset[str]())

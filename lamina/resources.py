@@ -11,14 +11,17 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, cast
 
 from lamina import knobs
 from lamina.diagnostics import LaminaError
 from lamina.files import replacing
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+# NumPy is imported where it is used: a tool that meets no constant starts without it.
 
 MISSING_HINT = "run the tool beside the .safetensors file that was written with this text"
 RACY_NANOSECONDS = 2_000_000_000
@@ -26,6 +29,8 @@ RACY_NANOSECONDS = 2_000_000_000
 
 def content_key(array: npt.NDArray[np.generic]) -> str:
     """The key of an array: a hash of its bytes, dtype and shape (the same content has one key)."""
+    import numpy as np
+
     digest = hashlib.sha256(f"{array.dtype.name}{array.shape}".encode())
     digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return "c" + digest.hexdigest()[:20]
@@ -47,11 +52,13 @@ def file_region(array: npt.NDArray[np.generic]) -> FileRegion | None:
 
     Only `numpy.memmap` arrays and contiguous views of them know their file.
     """
+    import numpy as np
+
     if not array.flags.c_contiguous:
         return None
     base: Any = array
     while isinstance(base, np.ndarray):
-        view = cast(npt.NDArray[np.generic], base)
+        view = cast("npt.NDArray[np.generic]", base)
         if isinstance(view, np.memmap) and isinstance(view.base, mmap.mmap):
             return _region_of_memmap(array, cast("np.memmap[Any, Any]", view))
         base = view.base
@@ -132,6 +139,8 @@ class ResourceStore:
         The key of a read-only memory map of a file is remembered by the file's path, size and time of modification,
         so that a large model is hashed once; `remember` writes that down.
         """
+        import numpy as np
+
         array = np.ascontiguousarray(array) if array.ndim else array
         region = file_region(array)
         if region is None:

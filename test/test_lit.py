@@ -9,7 +9,7 @@ LIT_ROOT = Path(__file__).parent / "lit"
 
 def test_lit():
     run = subprocess.run(
-        [sys.executable, "-m", "lit.main", "-v", "--order=lexical", str(LIT_ROOT)],
+        [str(Path(sys.executable).parent / "lit"), "-v", "--order=lexical", str(LIT_ROOT)],
         capture_output=True,
         text=True,
     )

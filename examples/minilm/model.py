@@ -66,7 +66,7 @@ def encode(weights: Weights, configuration: Configuration, input_ids: Any, atten
     """Token ids and mask, both (batch, sequence) i64 → last hidden state (batch, sequence, width)."""
     _, sequence = input_ids.shape
     words = ops.take(weights["embeddings.word_embeddings.weight"], input_ids, axis=0)
-    positions = ops.slice(weights["embeddings.position_embeddings.weight"], [0, 0], [sequence, 384])
+    positions = ops.take(weights["embeddings.position_embeddings.weight"], ops.arange(sequence), axis=0)
     types = weights["embeddings.token_type_embeddings.weight"][0]
     x = layer_norm(weights, "embeddings.LayerNorm", words + types + positions, configuration.epsilon)
     mask = attention_mask.astype("f32")[:, None, None, :]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
 from xdsl.dialects.builtin import ModuleOp
@@ -46,7 +47,10 @@ def run(options: argparse.Namespace) -> int:
                 api.write_text(module, options.dump_phases / f"{number}-{report.phase}.mlir", context)
 
         context = api.make_context()
+        start = time.perf_counter()
         module = api.load_module(options.model, context)
+        milliseconds = 1e3 * (time.perf_counter() - start)
+        observe(PhaseReport("import", pipelines.op_count(module), milliseconds), module)
         if options.to is not None:
             pipelines.run_phases(module, context, to=options.to, observer=observe)
             api.write_text(module, options.output, context)

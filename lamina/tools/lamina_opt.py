@@ -11,6 +11,7 @@ from typing import IO, NoReturn
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass, get_pass_option_infos
 from xdsl.utils.arg_spec import ArgSpec, parse_pipeline
+from xdsl.utils.target import Target
 from xdsl.xdsl_opt_main import xDSLOptMain
 
 from lamina import pipelines
@@ -49,6 +50,16 @@ class LaminaOptMain(xDSLOptMain):
         super().register_all_passes()
         for name, factory in pipelines.PASSES.items():
             self.register_pass(name, factory)
+
+    def register_all_targets(self) -> None:
+        super().register_all_targets()
+
+        def llvm_text() -> type[Target]:
+            from lamina.lowering.to_llvm_text.opt_target import LlvmTextTarget
+
+            return LlvmTextTarget
+
+        self.available_targets["llvm-text"] = llvm_text
 
     def register_all_frontends(self) -> None:
         super().register_all_frontends()

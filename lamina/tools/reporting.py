@@ -1,4 +1,4 @@
-"""How the command lines end: expected failures as `error: …` with exit code 1, never a traceback."""
+"""How the command lines end: expected failures as `file:line:col: error: …` with exit code 1, never a traceback."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from xdsl.utils.exceptions import ArgSpecParseError, DiagnosticException, ParseError
 
-from lamina.diagnostics import LaminaError
+from lamina.diagnostics import Diagnostic, LaminaError, Severity
 
 
 def closest(name: str, candidates: Iterable[str]) -> tuple[str, ...]:
@@ -19,17 +20,28 @@ def closest(name: str, candidates: Iterable[str]) -> tuple[str, ...]:
     return (f"did you mean {' or '.join(matches)}?",) if matches else ()
 
 
-def describe(error: BaseException) -> str:
-    """One diagnostic for an expected failure: `where: error: what`, then hints."""
+def diagnose(error: BaseException) -> Diagnostic:
+    """An expected failure as a diagnostic."""
     if isinstance(error, LaminaError):
-        head = f"{error.where}: error: {error.message}" if error.where else f"error: {error.message}"
-        return "\n".join([head, *(f"  → {hint}" for hint in error.hints)])
+        return Diagnostic(Severity.ERROR, error.message, error.where, hints=error.hints)
     if isinstance(error, ParseError):
-        location = error.span.get_location()
-        context = error.span.print_with_context("").rstrip()
-        return f"{location}: error: {error.msg}\n{context}"
+        return Diagnostic(Severity.ERROR, error.msg, str(error.span.get_location()))
     notes = [note for note in getattr(error, "__notes__", ()) if "\n" not in note]
-    return "\n".join([f"error: {error}", *(f"  note: {note}" for note in notes)])
+    return Diagnostic(Severity.ERROR, str(error), notes=tuple(Diagnostic(Severity.NOTE, note) for note in notes))
+
+
+def describe(error: BaseException) -> str:
+    """An expected failure as text: `where: error: what`, where it stands in its source, hints, notes."""
+    diagnostic = diagnose(error)
+    if isinstance(error, ParseError):
+        diagnostic = replace(diagnostic, message=f"{diagnostic.message}\n{parse_excerpt(error)}")
+    return "\n".join(map(str, (diagnostic, *diagnostic.notes)))
+
+
+def parse_excerpt(error: ParseError) -> str:
+    """The lines that a parse error is about, with carets under what it points at."""
+    # xDSL's text is the location, then lines and carets.
+    return "\n".join(line.rstrip() for line in error.span.print_with_context().splitlines()[1:])
 
 
 EXPECTED = (LaminaError, ParseError, DiagnosticException, ArgSpecParseError)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -92,15 +94,10 @@ def compare(
     """Print the largest difference per output; 1 where one exceeds 1e-3 of the output's largest magnitude."""
     if not model.endswith(".onnx"):
         raise LaminaError("only ONNX models can be compared with ONNX Runtime", where=model)
-    try:
-        import onnxruntime  # pyright: ignore[reportMissingTypeStubs]
-    except ImportError:
-        raise LaminaError("ONNX Runtime is not installed", hints=("pip install 'lamina[bench]'",)) from None
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    theirs = session.run(list(names), dict(zip(input_names, inputs, strict=True)))
+    theirs = onnxruntime_outputs(model, dict(zip(input_names, inputs, strict=True)), names)
     worst = 0.0
     for name, our, their in zip(names, outputs, theirs, strict=True):
-        wide, expected = our.astype(np.float64), np.asarray(their).astype(np.float64)
+        wide, expected = our.astype(np.float64), their.astype(np.float64)
         if wide.shape != expected.shape:
             print(f"{name}: shape {wide.shape}, ONNX Runtime's {expected.shape}")
             return 1
@@ -110,3 +107,18 @@ def compare(
         worst = max(worst, difference if np.isfinite(difference) else np.inf)
         print(f"{name}: largest difference from ONNX Runtime {difference:.2e} of the largest magnitude")
     return int(worst > 1e-3)
+
+
+def onnxruntime_outputs(model: str, feeds: Mapping[str, Array], names: Sequence[str]) -> list[Array]:
+    """What ONNX Runtime computes; raises LaminaError where it is not installed or refuses the model or the inputs."""
+    try:
+        onnxruntime: Any = import_module("onnxruntime")
+    except ImportError:
+        raise LaminaError("ONNX Runtime is not installed", hints=("pip install 'lamina[bench]'",)) from None
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # its errors come back as exceptions
+    try:
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return [np.asarray(output) for output in session.run(list(names), dict(feeds))]
+    except Exception as error:  # its exception types have no common base
+        raise LaminaError(f"ONNX Runtime fails: {str(error).strip()}", where=model) from None

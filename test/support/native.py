@@ -9,8 +9,8 @@ import subprocess
 from dataclasses import dataclass, field
 
 import llvmlite.binding as llvm
+import ml_dtypes
 import numpy as np
-
 from xdsl.dialects import get_all_dialects
 
 from lamina import pipelines
@@ -24,9 +24,39 @@ PARALLEL_FOR = ctypes.CFUNCTYPE(
 )
 ALLOCATE = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 RELEASE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
-ENTRY = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+ENTRY_TYPE = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+
+ENTRY = "attributes {llvm.emit_c_interface}"
+DTYPES = {
+    "f64": np.float64,
+    "f32": np.float32,
+    "f16": np.float16,
+    "bf16": ml_dtypes.bfloat16,
+    "i64": np.int64,
+    "i32": np.int32,
+    "i16": np.int16,
+    "i8": np.int8,
+    "i1": np.bool_,
+    "index": np.int64,
+}
+"""NumPy's type of an element in memory."""
+FLOATS = ("f64", "f32", "f16", "bf16")
+INTEGERS = ("i64", "i32", "i16", "i8")
 
 HOST_BITS = 512 if llvm.get_host_cpu_features().get("avx512f") else 256
+
+
+def random_array(shape, type_, seed=0):
+    """Small whole numbers of a type."""
+    generator = np.random.default_rng(seed)
+    return (generator.integers(0, 2, shape) if type_ == "i1" else generator.integers(-100, 100, shape)).astype(
+        DTYPES[type_]
+    )
+
+
+def constant_text(value, type_):
+    """The text of a scalar constant."""
+    return f"arith.constant {value}" + ("" if type_ == "i1" else f" : {type_}")
 
 
 class CallContext(ctypes.Structure):
@@ -154,7 +184,7 @@ class Native:
         )
         assert ctypes.sizeof(context) == 72
         returned = (ctypes.c_int64 * max(1, results))()
-        entry = ENTRY(self.tracker[self.program.entry_points[function]])
+        entry = ENTRY_TYPE(self.tracker[self.program.entry_points[function]])
         code = entry(
             ctypes.addressof(context),
             (ctypes.c_void_p * max(1, len(pointers)))(*pointers),
@@ -180,7 +210,12 @@ MLIR_TRANSLATE = shutil.which("mlir-translate-22") or shutil.which("mlir-transla
 class Upstream:
     """The same text lowered by MLIR itself (`mlir-opt`, `mlir-translate`): an oracle nobody here wrote."""
 
-    PASSES = ("--scf-forall-to-for", "--convert-vector-to-scf=full-unroll=true", "--test-lower-to-llvm")
+    PASSES = (
+        "--scf-forall-to-for",
+        "--lower-vector-multi-reduction",
+        "--convert-vector-to-scf=full-unroll=true",
+        "--test-lower-to-llvm",
+    )
 
     def __init__(self, text):
         llvm.initialize_native_target()

@@ -127,7 +127,7 @@ def assert_same_bits(actual: np.ndarray, expected: np.ndarray) -> None:
     if actual.dtype.kind not in "fV" and actual.dtype != BFLOAT16:
         np.testing.assert_array_equal(actual, expected)
         return
-    left, right = (np.asarray(array, np.float64) for array in (actual, expected))
+    left, right = (quietly(array, np.dtype(np.float64)) for array in (actual, expected))
     np.testing.assert_array_equal(left, right)
     number = ~np.isnan(left)
     np.testing.assert_array_equal(np.signbit(left)[number], np.signbit(right)[number])

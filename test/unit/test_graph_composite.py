@@ -8,8 +8,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from support.graph_ops import check, outcome, parse, run_decomposed
+from support.graph_ops import check, outcome, parse, run_decomposed, type_of
 from support.onnx_nodes import run_node
+from xdsl.ir import Block
 from xdsl.transforms.canonicalize import CanonicalizePass
 
 from lamina.dialects.graph.composite import (
@@ -107,6 +108,18 @@ def test_any_axis(x, data):
     axes = data.draw(st.lists(st.integers(0, x.ndim - 1), unique=True, min_size=1))
     onnx = run_node("ReduceMean", [x, np.array(axes)], 18, keepdims=0)
     agree(MeanOp, [x], axes, onnx=onnx)
+
+
+def test_operands_have_their_names():
+    block = Block(arg_types=[type_of(a) for a in (np.zeros((3, 4), np.float32), *parameters(4, 2))])
+    op = LayerNormOp(*block.args, 1)
+    assert (op.operand, op.scale, op.bias) == tuple(block.args)
+    op = RmsNormOp(*block.args[:2], 1)
+    assert (op.operand, op.scale) == tuple(block.args[:2])
+    x = np.zeros((4, 3), np.float32)
+    block = Block(arg_types=[type_of(a) for a in (x, *parameters(4, 4))])
+    op = BatchNormOp(*block.args, 0)
+    assert (op.operand, op.scale, op.bias, op.mean, op.variance) == tuple(block.args)
 
 
 def test_batch_norm_is_onnx_runtimes():

@@ -312,7 +312,8 @@ def cast_one(value, source, dtype, after) -> bool:
         return float(after) == nearest(Fraction(value), dtype)
     if dtype == np.float64:
         return float(after) == float(value)
-    below, above = (float(np.nextafter(after, np.float32(end))) for end in (-np.inf, np.inf))
+    with np.errstate(over="ignore"):
+        below, above = (float(np.nextafter(after, np.float32(end))) for end in (-np.inf, np.inf))
     if math.isinf(float(after)):
         return abs(Fraction(value)) >= Fraction(2) ** 128 - Fraction(2) ** 103
     distance = abs(Fraction(float(after)) - Fraction(value))
@@ -549,7 +550,8 @@ def test_constants_hold_their_array(dtype, data):
     assert op.result.type == tensor(array)
     assert op.array(resources).tobytes() == array.tobytes()
     splat = array.size > 0 and len({element.tobytes() for element in array.reshape(-1)}) == 1
-    assert isinstance(op.value, DenseResourceAttr) == (array.size > 64 and not splat)
+    zeros = array.size > 0 and not array.any()  # xDSL prints zeros of both signs as a splat
+    assert isinstance(op.value, DenseResourceAttr) == (not splat and (array.size > 64 or zeros))
     elements = op.small_integer_elements()
     if dtype in FLOATS or array.ndim > 1 or array.size > 32:
         assert elements is None

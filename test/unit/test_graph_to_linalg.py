@@ -17,6 +17,8 @@ from xdsl.dialects.builtin import (
     DYNAMIC_INDEX,
     ArrayAttr,
     DictionaryAttr,
+    FileLineColLoc,
+    IntegerAttr,
     ModuleOp,
     StringAttr,
     SymbolRefAttr,
@@ -34,6 +36,7 @@ from xdsl.dialects.builtin import (
 from xdsl.ir import Attribute, Block, Region, SSAValue
 
 from lamina.context import LaminaContext
+from lamina.diagnostics import LaminaError
 from lamina.dialects.graph.base import AbstractTensor
 from lamina.dialects.graph.builder import GraphBuilder
 from lamina.dialects.graph.convolution import AxisOrder, ConvolutionOp
@@ -45,6 +48,7 @@ from lamina.lowering.graph_to_linalg.kernel import lower_kernel
 from lamina.parser import parse_text
 from lamina.passes.graph.shape_analysis import ShapeAnalysis
 from lamina.passes.graph.share_kernels import kernels_of
+from lamina.passes.tensor.assign_schedules import AssignSchedulesPass
 from lamina.pipelines import dialects, run_passes
 from lamina.targets.reference.evaluate import evaluate
 
@@ -456,6 +460,10 @@ CASES: dict[str, Case] = {
     "broadcast": Case((A(3, 1, element_type=i32),), lambda b, x: b.broadcast(x, [2, 3, 4]), stages=1),
     "broadcasting": Case((A("n", 1, 4), A(3, 1), A()), lambda b, x, y, z: b.multiply(b.add(x, y), z), stages=1),
     "equal_symbols": Case((A("n", "m"), A("m")), lambda b, x, y: b.add(x, y), stages=1),
+    "assumed_equal": Case((A("n", 3), A("same_as_n", 3)), lambda b, x, y: b.add(x, b.exp(y)), ulps=4, stages=1),
+    "assumed_equal_static": Case(
+        (A("n + 4", "p"), A(4, "p")), lambda b, x, y: b.add(b.slice(x, [0, 0], [4, 2**62]), y)
+    ),
     "slice": Case((A(7, 9),), lambda b, x: b.slice(x, [1, -8], [7, -1], [2, 2]), stages=1),
     "slice_front": Case((A(7),), lambda b, x: b.slice(x, [0], [3]), stages=1),
     "slice_symbolic": Case((A("n", 9),), lambda b, x: b.slice(x, [-3, 1], [2**62, -1], [2, 1]), stages=1),
@@ -812,13 +820,13 @@ def test_kernel(name: str):
     @MORE
     @given(st.data())
     def run(data: st.DataObject) -> None:
+        n = data.draw(st.integers(0, 5))
         sizes = {
-            "n": data.draw(st.integers(0, 5)),
+            "n": n,
+            "same_as_n": n,
             "m": data.draw(st.integers(0, 4)),
             "p": data.draw(st.integers(1, 5)),
         }
-        if name == "equal_symbols":
-            sizes["m"] = max(sizes["m"], 2)
         inputs = [argument.draw(data, sizes) for argument in case.arguments]
         check(library, name, inputs, ulps=case.ulps, cancels=True)
 
@@ -907,3 +915,95 @@ def test_caller(name: str):
         check(library, name, [argument.draw(data, sizes) for argument in case.arguments], ulps=case.ulps, cancels=True)
 
     run()
+
+
+@cache
+def inline_library() -> Compiled:
+    return Compiled(str(ModuleOp([replace(case, kernel=False).function(name) for name, case in CASES.items()])))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_ops_outside_kernels(name: str):
+    """Without kernels every op is lowered where it stands."""
+    case, library = CASES[name], inline_library()
+
+    @settings(MORE, max_examples=5)
+    @given(st.data())
+    def run(data: st.DataObject) -> None:
+        n = data.draw(st.integers(0, 5))
+        sizes = {
+            "n": n,
+            "same_as_n": n,
+            "m": data.draw(st.integers(2, 4)),
+            "p": data.draw(st.integers(1, 5)),
+        }
+        inputs = [argument.draw(data, sizes) for argument in case.arguments]
+        check(library, name, inputs, ulps=4 * case.ulps, cancels=True)
+
+    run()
+
+
+# ---- what holds of every module
+
+
+def test_text_round_trips_through_mlir():
+    for library in (case_library(), caller_library()):
+        upstream.pipe(upstream.MLIR_OPT, ("--verify-roundtrip",), library.text)
+
+
+@pytest.mark.parametrize("bits", [128, 256, 512])
+def test_schedules_fit_and_are_accepted(bits: int):
+    """Every generic has a schedule of its own axes; accumulators, columns and a broadcast fit the registers."""
+    ctx = context()
+    module = parse_text(ctx, case_library().text, "test.mlir")
+    module.attributes["lamina.target"] = DictionaryAttr({"vector_bits": IntegerAttr(bits, i64)})
+    AssignSchedulesPass().apply(ctx, module)
+    module.verify()
+    upstream.assert_accepted(str(module))
+    registers = 31 if bits == 512 else 15
+    contractions = 0
+    for op in module.walk():
+        if op.name != "linalg.generic":
+            continue
+        names = [name.data for name in op.attributes["lamina.axes"]]
+        schedule = op.attributes["lamina.schedule"].data
+        parallel = [name.data for name in schedule["parallel"]]
+        kinds = {name: kind.data.value for name, kind in zip(names, op.iterator_types, strict=True)}
+        assert all(kinds[name] == "parallel" for name in parallel)
+        if schedule["kind"].data == "rows":
+            assert names[: len(parallel)] == parallel
+            continue
+        contractions += 1
+        row, column = schedule["row"].data, schedule["column"].data
+        tile = {name: size.value.data for name, size in schedule["tile"].data.items()}
+        lanes = bits // (64 if op.body.block.args[-1].type == f64 else 32)
+        vectors = tile[column] // lanes
+        assert tile[column] % lanes == 0
+        assert tile[row] * vectors + vectors + 1 <= registers
+        assert schedule["block"].data[row].value.data % tile[row] == 0
+    assert contractions >= 10
+
+
+def test_ops_have_their_locations():
+    """Every op of a lowered kernel is from a line of the graph level."""
+    text = elementwise_module("f32")
+    ctx = context()
+    module = parse_text(ctx, text, "model.mlir")
+    GraphToLinalgPass().apply(ctx, module)
+    lines = text.splitlines()
+    for function in module.ops:
+        for op in function.walk():
+            assert isinstance(op.location, FileLineColLoc), op
+            assert op.location.filename.data == "model.mlir"
+    tanh = next(op for op in module.walk() if op.name == "math.tanh")
+    assert "graph.tanh" in lines[tanh.location.line.data - 1]
+
+
+def test_op_without_lowering_is_an_error():
+    text = kernel(
+        "k", "%x: tensor<2x3xf32>", "tensor<2x3xf32>", "%y = graph.softmax %x, 1 : tensor<2x3xf32> -> tensor<2x3xf32>"
+    )
+    ctx = context()
+    module = parse_text(ctx, text, "model.mlir")
+    with pytest.raises(LaminaError, match=r"model.mlir:2:\d+: no lowering to linalg for 'graph.softmax'"):
+        GraphToLinalgPass().apply(ctx, module)

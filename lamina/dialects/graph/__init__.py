@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from xdsl.ir import Dialect
 
 from lamina.dialects.graph.base import GraphOp
@@ -14,16 +16,19 @@ from lamina.dialects.graph.data_movement import DATA_MOVEMENT_OPS
 from lamina.dialects.graph.elementwise import ELEMENTWISE_OPS
 from lamina.dialects.graph.reduction import REDUCTION_OPS
 
-GRAPH_OPS: tuple[type[GraphOp], ...] = (
-    *CONSTANT_OPS,
-    *ELEMENTWISE_OPS,
-    *DATA_MOVEMENT_OPS,
-    *REDUCTION_OPS,
-    *CONTRACTION_OPS,
-    *CONVOLUTION_OPS,
-    *CONTROL_FLOW_OPS,
-    *COMPOSITE_OPS,
-)
+FAMILIES: Mapping[str, tuple[type[GraphOp], ...]] = {
+    "constant": CONSTANT_OPS,
+    "elementwise": ELEMENTWISE_OPS,
+    "data_movement": DATA_MOVEMENT_OPS,
+    "reduction": REDUCTION_OPS,
+    "contraction": CONTRACTION_OPS,
+    "convolution": CONVOLUTION_OPS,
+    "control_flow": CONTROL_FLOW_OPS,
+    "composite": COMPOSITE_OPS,
+}
+"""The ops by family; a family has one file name everywhere."""
+
+GRAPH_OPS: tuple[type[GraphOp], ...] = tuple(op for family in FAMILIES.values() for op in family)
 """Every op of the dialect, family by family."""
 
 Graph = Dialect("graph", [*GRAPH_OPS])

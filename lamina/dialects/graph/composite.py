@@ -329,10 +329,11 @@ def average(builder: GraphBuilder, x: SSAValue, dimensions: Sequence[int], keep_
 
 
 class TrailingNorm(CompositeOp, ABC):
-    """A normalization over the trailing axes of an operand, from `axis` on."""
+    """A normalization over the trailing axes of an operand, from `axis` on.
 
-    operand = operand_def(TENSOR)
-    scale = operand_def(TENSOR)
+    Subclasses declare all operands: xDSL puts those of a base class last.
+    """
+
     axis = prop_def(IntegerAttr[I64])
     epsilon = prop_def(FloatAttr[Float64Type])
     result = result_def(TENSOR)
@@ -393,6 +394,8 @@ class LayerNormOp(TrailingNorm):
     """
 
     name = "graph.layer_norm"
+    operand = operand_def(TENSOR)
+    scale = operand_def(TENSOR)
     bias = operand_def(TENSOR)
     assembly_format = (
         "$operand `,` $scale `,` $bias `,` `axis` `=` $axis `,` `epsilon` `=` $epsilon attr-dict "
@@ -444,6 +447,8 @@ class RmsNormOp(TrailingNorm):
     """
 
     name = "graph.rms_norm"
+    operand = operand_def(TENSOR)
+    scale = operand_def(TENSOR)
     assembly_format = (
         "$operand `,` $scale `,` `axis` `=` $axis `,` `epsilon` `=` $epsilon attr-dict "
         "`:` type($operand) `,` type($scale) `->` type($result)"

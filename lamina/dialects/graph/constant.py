@@ -130,7 +130,7 @@ def constant_attribute(array: Array, resources: ResourceStore) -> DenseIntOrFPEl
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     type_ = TensorType(element_type, array.shape)
-    if array.size <= MAX_DENSE_ELEMENTS or _is_splat(array):
+    if (array.size <= MAX_DENSE_ELEMENTS and not _mixes_zeros(array)) or _is_splat(array):
         return DenseIntOrFPElementsAttr(cast("TensorType[Any]", type_), BytesAttr(_stored_bytes(array)))
     return DenseResourceAttr.from_params(resources.put(array), type_)
 
@@ -153,13 +153,17 @@ def _stored_bytes(array: Array) -> bytes:
 
 def _is_splat(array: Array) -> bool:
     """All elements have the same bits (so that a splat of NaN is one, and 0.0 beside -0.0 is none)."""
-    first = array.reshape(-1)[:1].tobytes()
     # The last element tells most arrays apart without a pass over the whole.
-    if array[(-1,) * array.ndim].tobytes() != first:
+    if array[(-1,) * array.ndim].tobytes() != array[(0,) * array.ndim].tobytes():
         return False
     bits = np.dtype(f"u{array.dtype.itemsize}")
     elements = np.ascontiguousarray(array).reshape(-1).view(bits)
     return bool((elements == elements[0]).all())
+
+
+def _mixes_zeros(array: Array) -> bool:
+    """Zeros of both signs and nothing else: xDSL prints them as a splat of the first one."""
+    return bool(array.size) and bool((array == 0).all())
 
 
 CONSTANT_OPS: tuple[type[GraphOp], ...] = (ConstantOp,)

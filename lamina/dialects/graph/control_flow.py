@@ -259,7 +259,11 @@ class WhileOp(ControlFlowOp, HasCanonicalizationPatternsInterface):
         with printer.in_parens():
             printer.print_list(pairs, lambda pair: _print_pair(printer, *pair))
         printer.print_string(" : ")
-        printer.print_operation_type(self)
+        with printer.in_parens():
+            printer.print_list(self.operand_types, printer.print_attribute)
+        printer.print_string(" -> ")
+        with printer.in_parens():
+            printer.print_list(self.result_types, printer.print_attribute)
         printer.print_string(" ")
         printer.print_region(self.condition_region, print_entry_block_args=False)
         printer.print_string(" do ")

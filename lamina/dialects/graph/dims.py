@@ -196,7 +196,8 @@ def _divide(dividend: Dim, divisor: Dim) -> Dim:
             inner = nested.operands[1]
             if isinstance(inner, int) and inner > 0:
                 return whole + _divide(nested.operands[0], inner * divisor)
-    return whole + _call("floordiv", rest, divisor)
+    low, high = _call_bounds(Call("floordiv", (rest, divisor)))
+    return whole + (low if low == high else _call("floordiv", rest, divisor))
 
 
 def _single_call(dim: Dim) -> Call | None:

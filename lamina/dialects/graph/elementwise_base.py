@@ -133,8 +133,8 @@ class ElementwiseOp(GraphOp, HasCanonicalizationPatternsInterface, ABC):
         return broadcast_constraints([operand.shape for operand in operands])
 
     def reference(self, *operands: Array) -> Array:
-        wide = [widened(operand) for operand in operands]
         with np.errstate(all="ignore"):
+            wide = [widened(operand) for operand in operands]
             return np.asarray(self.compute(*wide)).astype(self._result_dtype())
 
     def _result_dtype(self) -> np.dtype[Any]:

@@ -155,9 +155,7 @@ def gather_shape(
     batch = numbers.batch_shape(indices)
     offsets = [operand[axis] if slice_sizes[axis] == -1 else slice_sizes[axis] for axis in numbers.offset_axes(rank)]
     if len(numbers.offset_dims) != len(offsets):
-        raise InferenceError(
-            f"{name}: offset_dims: expected {len(offsets)} entries, found {list(numbers.offset_dims)}"
-        )
+        raise InferenceError(f"{name}: offset_dims: expected {len(offsets)} entries, found {list(numbers.offset_dims)}")
     check_axes(name, "offset_dims", numbers.offset_dims, len(batch) + len(offsets))
     if list(numbers.offset_dims) != sorted(numbers.offset_dims):
         raise InferenceError(f"{name}: offset_dims: expected ascending axes, found {list(numbers.offset_dims)}")

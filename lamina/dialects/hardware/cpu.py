@@ -77,7 +77,7 @@ class ParallelForOp(IRDLOperation):
         printer.print_string(" to ")
         printer.print_ssa_value(self.upper)
         printer.print_string(f" grain {self.grain.value.data} ")
-        printer.print_region(self.body, print_entry_block_args=False)
+        printer.print_region(self.body, print_entry_block_args=False, print_empty_block=False)
         if self.attributes:
             printer.print_string(" ")
             printer.print_attr_dict(self.attributes)

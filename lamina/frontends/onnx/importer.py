@@ -206,14 +206,12 @@ class _Importer:
         return substitute(size, self.dims)
 
     def _check_fixed_dims(self) -> None:
-        for name, size in self.dims.items():
+        for name in self.dims:
             if name not in self.symbols:
                 known = ", ".join(sorted(self.symbols)) or "none"
                 raise LaminaError(
                     f"no input has a size called '{name}'", hints=(f"the model's symbolic sizes: {known}",)
                 )
-            if size < 0:
-                raise LaminaError(f"the size '{name}' cannot be {size}")
 
     def _module(self, outputs: Sequence[str], scope: Scope, arguments: Sequence[dict[str, Attribute]]) -> ModuleOp:
         values: list[SSAValue] = []
@@ -248,19 +246,11 @@ class _Importer:
                 raise UnsupportedNode(binding.reason)
             raise AlreadyReported
         if isinstance(binding, Pending):
-            with self._at_top(home):
+            # In the entry block: other bodies may use the constant after the one that did first.
+            with self.build.inside(self.entry):
                 value = home.names[name] = self._constant(binding.tensor)
             return value
         return binding
-
-    @contextmanager
-    def _at_top(self, home: Scope) -> Generator[None]:
-        """Emit constants of the model into the entry block, so that every body sees them."""
-        if home.outer is not None or self.build.insertion_point.block is self.entry:
-            yield
-            return
-        with self.build.inside(self.entry):
-            yield
 
     def _constant(self, tensor: onnx.TensorProto) -> SSAValue:
         location = self.build.location

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, DenseResourceAttr, FloatAttr, IntegerAttr, i64
+from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, DenseResourceAttr, i64
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from lamina.diagnostics import LaminaError, location_text
@@ -345,8 +345,7 @@ def splat_value(value: Attribute) -> float | int | None:
     """The element that all elements of a `dense` constant equal; None for other constants."""
     if isinstance(value, DenseResourceAttr) or not isinstance(value, DenseIntOrFPElementsAttr) or not value.is_splat():
         return None
-    first = value.get_attrs()[0]
-    return cast("FloatAttr[Attribute] | IntegerAttr", first).value.data  # pyright: ignore[reportInvalidTypeArguments]
+    return value.get_attrs()[0].value.data
 
 
 def _constant(body: Body, op: Operation, indices: Indices) -> SSAValue:

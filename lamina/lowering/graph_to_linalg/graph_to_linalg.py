@@ -34,11 +34,15 @@ class GraphToLinalgPass(LaminaPass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         from lamina.lowering.graph_to_linalg.caller import CallerLowering
         from lamina.lowering.graph_to_linalg.kernel import lower_kernel
+        from lamina.lowering.graph_to_linalg.normalize import normalize
         from lamina.passes.graph.shape_analysis import ShapeAnalysis
 
         callers = [
             inner for inner in op.ops if isinstance(inner, func.FuncOp) and not is_kernel(inner) and inner.body.blocks
         ]
+        for caller in callers:
+            for block in [block for inner in caller.walk() for region in inner.regions for block in region.blocks]:
+                normalize(block)
         # The analysis of a caller looks into the kernels: before these change.
         analyses = [ShapeAnalysis(caller) for caller in callers]
         signatures = {kernel.sym_name.data: lower_kernel(kernel) for kernel in kernels_of(op)}

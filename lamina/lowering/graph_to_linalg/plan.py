@@ -41,7 +41,7 @@ MOVEMENT_COST: Mapping[str, int] = {
     "graph.dynamic_iota": 1,
 }
 
-Path: TypeAlias = tuple[tuple[Operation, int], ...]
+Path: TypeAlias = tuple[tuple[Operation | None, int], ...]
 """How the indices at which a value is read differ from a stage's own: the ops in between that change them."""
 
 
@@ -177,7 +177,7 @@ class Planner:
                         longer: Path = path if aligned else (*path, (op, index))
                         readers.setdefault(operand, set()).add((stage, longer))
         for position, value in enumerate(self.results):
-            readers.setdefault(value, set()).add((value, ((self.ops[-1], -1 - position),)))
+            readers.setdefault(value, set()).add((value, ((None, position),)))
         return readers, stretched
 
     def _is_aligned(self, op: Operation, index: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, StringAttr
-from xdsl.ir import Attribute, Operation
+from xdsl.ir import Operation
 
 
 def integers(op: Operation, name: str) -> tuple[int, ...]:
@@ -16,7 +16,7 @@ def integers(op: Operation, name: str) -> tuple[int, ...]:
 
 def integer(op: Operation, name: str) -> int:
     """An integer."""
-    return cast("IntegerAttr[Attribute]", op.properties[name]).value.data  # pyright: ignore[reportInvalidTypeArguments]
+    return cast(IntegerAttr, op.properties[name]).value.data
 
 
 def keyword(op: Operation, name: str) -> str:

@@ -1,9 +1,8 @@
-"""`affine.apply`, `affine.min`, `affine.max`: affine expressions as index arithmetic."""
+"""`affine.apply` and `affine.min`: affine expressions as index arithmetic."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
 from typing import TYPE_CHECKING
 
 from xdsl.dialects.builtin import AffineMapAttr
@@ -103,25 +102,16 @@ def apply(printer: FunctionPrinter, op: Operation) -> None:
     printer.set(op.results[0], _results(printer, op)[0])
 
 
-def extremum(name: str) -> Case:
-    """`affine.min`, `affine.max`"""
-    fold = min if name == "smin" else max
-
-    def pick(printer: FunctionPrinter, left: Scalar, right: Scalar) -> Scalar:
-        if isinstance(left, int) and isinstance(right, int):
-            return fold(left, right)
-        arguments = [("i64", str(left)), ("i64", str(right))]
-        return printer.reused(printer.intrinsic(name, "i64", arguments, ["i64"]))
-
-    def case(printer: FunctionPrinter, op: Operation) -> None:
-        results = _results(printer, op)
-        printer.set(op.results[0], reduce(lambda x, y: pick(printer, x, y), results))
-
-    return case
+def minimum(printer: FunctionPrinter, op: Operation) -> None:
+    """`affine.min`"""
+    smallest, *others = _results(printer, op)
+    for other in others:
+        if isinstance(smallest, int) and isinstance(other, int):
+            smallest = min(smallest, other)
+        else:
+            arguments = [("i64", str(smallest)), ("i64", str(other))]
+            smallest = printer.reused(printer.intrinsic("smin", "i64", arguments, ["i64"]))
+    printer.set(op.results[0], smallest)
 
 
-AFFINE_CASES: dict[str, Case] = {
-    "affine.apply": apply,
-    "affine.min": extremum("smin"),
-    "affine.max": extremum("smax"),
-}
+AFFINE_CASES: dict[str, Case] = {"affine.apply": apply, "affine.min": minimum}

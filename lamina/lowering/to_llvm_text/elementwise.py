@@ -123,6 +123,17 @@ def integer_intrinsic(name: str, *immediates: Typed) -> Maker:
     return maker
 
 
+def remainder(printer: FunctionPrinter, op: Operation) -> Compute:
+    """`frem`, which LLVM turns into calls of C's `fmod`."""
+    instruction = f"frem{fast_math(op)}"
+
+    def compute(x: Sequence[str], source: str, result: str) -> str:
+        printer.module.externals.add("fmodf" if element_of(source) == "float" else "fmod")
+        return printer.value(f"{instruction} {source} {x[0]}, {x[1]}")
+
+    return in_single(printer, compute)
+
+
 def compare(opcode: str, predicates: Sequence[str]) -> Maker:
     """`icmp` or `fcmp`"""
 
@@ -333,7 +344,7 @@ ELEMENTWISE: dict[str, Maker] = {
     **{
         f"arith.{name}": float_instruction(opcode)
         for name, opcode in {
-            "addf": "fadd", "subf": "fsub", "mulf": "fmul", "divf": "fdiv", "remf": "frem", "negf": "fneg",
+            "addf": "fadd", "subf": "fsub", "mulf": "fmul", "divf": "fdiv", "negf": "fneg",
         }.items()
     },
     **{
@@ -354,6 +365,7 @@ ELEMENTWISE: dict[str, Maker] = {
         f"arith.{name}": integer_intrinsic(intrinsic)
         for name, intrinsic in {"maxsi": "smax", "minsi": "smin", "maxui": "umax", "minui": "umin"}.items()
     },
+    "arith.remf": remainder,
     "arith.floordivsi": rounding_division(up=False, signed=True),
     "arith.ceildivsi": rounding_division(up=True, signed=True),
     "arith.ceildivui": rounding_division(up=True, signed=False),

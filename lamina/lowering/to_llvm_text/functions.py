@@ -34,6 +34,8 @@ def define_function(module: ModuleText, function: func.FuncOp, linkage: str) -> 
     returned = result_types(function)
     printer.return_values = tuple(returned)
     parameters = ["ptr %context"]
+    if len(function.body.blocks) > 1:
+        raise LaminaError("only structured control flow has a translation", where=location_text(function.location))
     block = function.body.block
     try:
         types = argument_types(function)

@@ -66,8 +66,8 @@ def _captured(printer: FunctionPrinter, closure: Closure, value: SSAValue, alone
         operands = zip(known.layout.types, printer.vector_parts(known), strict=True)
         return Vector(known.layout, [str(closure.capture(type_, part)) for type_, part in operands])
     if isinstance(known, Buffer):
-        exclusive = known.exclusive and known.base in alone
-        base = closure.capture("ptr", known.base, exclusive=exclusive and known.base == known.pointer)
+        exclusive = known.exclusive and known.base in alone and known.base == known.pointer
+        base = closure.capture("ptr", known.base, exclusive=exclusive)
         pointer = closure.capture("ptr", known.pointer, exclusive=exclusive)
         return Buffer(
             str(base),

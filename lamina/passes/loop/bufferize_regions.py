@@ -13,7 +13,7 @@ from lamina.dialects.tensor import tensor
 from lamina.passes.loop.bufferizer import Bufferizer, as_index, buffer_type, replace_terminator, tensor_type, underlying
 from lamina.passes.loop.destinations import chain_start, destination_of
 from lamina.passes.loop.emitter import Emitter, Index, known_index, memref_type
-from lamina.passes.loop.sizes import NotComputable, SizeCloner, SizeExpressions
+from lamina.passes.loop.sizes import NotComputable, SizeCloner
 from lamina.passes.loop.structured import error_at
 
 
@@ -84,7 +84,7 @@ def _result_buffer(bufferizer: Bufferizer, emitter: Emitter, op: scf.IfOp, index
             for branch in branches
             if branch is not None
         ]
-        expressions = SizeExpressions()
+        expressions = bufferizer.expressions()
         if any(expressions.of(size) != expressions.of(found[0]) for size in found):
             raise error_at(op, f"the size of axis {axis} of result {index} depends on the branch that is taken")
         sizes.append(found[0])
@@ -270,7 +270,7 @@ def _bufferize_iteration(bufferizer: Bufferizer, block: Block, carried: Sequence
 def _check_invariant(
     bufferizer: Bufferizer, emitter: Emitter, op: Operation, value: SSAValue, buffer: SSAValue
 ) -> None:
-    expressions = SizeExpressions()
+    expressions = bufferizer.expressions()
     for axis in range(memref_type(buffer).get_num_dims()):
         before, after = (expressions.of(bufferizer.size(emitter, side, axis)) for side in (buffer, value))
         if before != after:

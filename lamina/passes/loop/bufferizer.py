@@ -21,7 +21,7 @@ from lamina.dialects.loop import arith, memref, scf
 from lamina.dialects.loop.types import AnyMemRef, AnyTensor, is_tensor
 from lamina.dialects.tensor import linalg, tensor
 from lamina.passes.loop.emitter import INDEX, Constants, Emitter, Index, known_index, memref_type, row_major_strides
-from lamina.passes.loop.sizes import CASTS, buffer_size
+from lamina.passes.loop.sizes import CASTS, SizeExpressions, buffer_size, named_sizes
 from lamina.passes.loop.structured import error_at
 
 
@@ -88,6 +88,11 @@ class Bufferizer:
         for argument in list(function.body.block.args):
             if is_tensor(argument.type):
                 Rewriter.replace_value_with_new_type(argument, buffer_type(argument.type))
+        self._named = named_sizes(function)
+
+    def expressions(self) -> SizeExpressions:
+        """What is known of sizes in this function."""
+        return SizeExpressions(self._named)
 
     def block(self, block: Block) -> None:
         """Bufferize the ops of a block, its terminator excepted."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,6 +14,7 @@ from xdsl.ir import Block, SSAValue
 from lamina.dialects.loop.types import is_memref
 from lamina.dialects.tensor import linalg
 from lamina.passes.base import LaminaPass
+from lamina.passes.loop.cleanup import erase_dead_ops
 from lamina.passes.loop.emitter import Constants, Emitter, Index
 from lamina.passes.loop.structured import (
     StructuredOp,
@@ -62,6 +63,7 @@ def lower_function(function: func.FuncOp) -> None:
         lower_structured(Emitter.ahead_of(op, constants), op)
         op.detach()
         op.erase()
+    erase_dead_ops(function.body.block)
 
 
 def lower_structured(emitter: Emitter, op: StructuredOp) -> None:
@@ -89,6 +91,9 @@ class _Nest:
         if len(positions) == self.carried_from:
             self._inside(emitter, positions)
             return
+        if self.extents[len(positions)] == 1:
+            self.outer(emitter, [*positions, 0])
+            return
 
         def run(inner: Emitter, index: SSAValue) -> None:
             self.outer(inner, [*positions, index])
@@ -96,44 +101,59 @@ class _Nest:
         emitter.loop(0, self.extents[len(positions)], 1, run)
 
     def _inside(self, emitter: Emitter, positions: list[Index]) -> None:
-        inputs, outputs = len(self.op.inputs), list(self.op.outputs)
-        # Reduction dims do not occur in the output maps, so any position serves.
+        if self.carried_from == len(self.extents):
+            self._body(emitter, positions, {})
+            return
+        outputs = [index for index in range(len(self.op.outputs)) if not self._is_scanned(index)]
+        cells = {index: self._cell(emitter, index, positions) for index in outputs}
+        starts = [emitter.load(self.op.outputs[index], cells[index]) for index in outputs]
+        results = self._reduction(emitter, positions, outputs, starts)
+        for index, value in zip(outputs, results, strict=True):
+            emitter.store(value, self.op.outputs[index], cells[index])
+
+    def _is_scanned(self, index: int) -> bool:
+        """Whether an output has an element for every step of a carried loop, as a running sum has."""
+        map_ = self.maps[len(self.op.inputs) + index]
+        return any(dim >= self.carried_from for result in map_.results for dim in result.used_dims())
+
+    def _cell(self, emitter: Emitter, index: int, positions: Sequence[Index]) -> list[Index]:
+        """Where an output is updated; carried loops do not move it, so any position in them serves."""
         at = [*positions, *[0] * (len(self.extents) - len(positions))]
-        cells = [[emit_affine(emitter, expression, at) for expression in map_.results] for map_ in self.maps[inputs:]]
-        reduces = self.carried_from < len(self.extents)
-        starts = [
-            emitter.load(buffer, cell) if reduces or argument.uses else None
-            for buffer, cell, argument in zip(outputs, cells, self.block.args[inputs:], strict=True)
-        ]
-        results = self._reduction(emitter, positions, starts)
-        for value, buffer, cell in zip(results, outputs, cells, strict=True):
-            emitter.store(value, buffer, cell)
+        map_ = self.maps[len(self.op.inputs) + index]
+        return [emit_affine(emitter, expression, at) for expression in map_.results]
 
     def _reduction(
-        self, emitter: Emitter, positions: list[Index], accumulators: Sequence[SSAValue | None]
+        self, emitter: Emitter, positions: list[Index], outputs: Sequence[int], carried: Sequence[SSAValue]
     ) -> Sequence[SSAValue]:
         if len(positions) == len(self.extents):
-            return self._body(emitter, positions, accumulators)
+            return self._body(emitter, positions, dict(zip(outputs, carried, strict=True)))
 
-        def run(inner: Emitter, index: SSAValue, carried: Sequence[SSAValue]) -> Sequence[SSAValue]:
-            return self._reduction(inner, [*positions, index], carried)
+        def run(inner: Emitter, index: SSAValue, values: Sequence[SSAValue]) -> Sequence[SSAValue]:
+            return self._reduction(inner, [*positions, index], outputs, values)
 
-        carried = [value for value in accumulators if value is not None]
         return emitter.for_loop(0, self.extents[len(positions)], 1, carried, run)
 
-    def _body(
-        self, emitter: Emitter, positions: list[Index], accumulators: Sequence[SSAValue | None]
-    ) -> Sequence[SSAValue]:
+    def _body(self, emitter: Emitter, positions: list[Index], carried: Mapping[int, SSAValue]) -> Sequence[SSAValue]:
+        """The scalar body; stores the outputs that are not carried and returns the others' values."""
+        inputs = len(self.op.inputs)
         arguments: list[SSAValue | None] = []
-        for operand, map_, argument in zip(self.op.inputs, self.maps, self.block.args, strict=False):
-            if not argument.uses:
+        for number, (operand, map_, argument) in enumerate(
+            zip(self.op.operands, self.maps, self.block.args, strict=True)
+        ):
+            if number - inputs in carried:
+                arguments.append(carried[number - inputs])
+            elif not argument.uses:
                 arguments.append(None)
             elif is_memref(operand.type):
                 cell = [emit_affine(emitter, expression, positions) for expression in map_.results]
                 arguments.append(emitter.load(operand, cell))
             else:
                 arguments.append(operand)
-        return move_body(emitter, self.block, [*arguments, *accumulators], positions)
+        results = move_body(emitter, self.block, arguments, positions)
+        for index, value in enumerate(results):
+            if index not in carried:
+                emitter.store(value, self.op.outputs[index], self._cell(emitter, index, positions))
+        return [value for index, value in enumerate(results) if index in carried]
 
 
 def move_body(

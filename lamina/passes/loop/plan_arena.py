@@ -19,7 +19,7 @@ from lamina.passes.loop.bufferizer import ALIGNMENT
 from lamina.passes.loop.cleanup import erase_dead_ops
 from lamina.passes.loop.emitter import INDEX, Constants, Emitter, Index, known_index, memref_type
 from lamina.passes.loop.entry_points import OUTPUT, PLAN_SUFFIX, dynamic_sizes, plan_leaf
-from lamina.passes.loop.sizes import NotComputable, SizeCloner, SizeExpressions
+from lamina.passes.loop.sizes import NotComputable, SizeCloner, SizeExpressions, named_sizes
 
 VIEWS = (memref.CastOp, memref.ReinterpretCastOp, memref.SubviewOp, memref.CollapseShapeOp, memref.ExpandShapeOp)
 
@@ -85,7 +85,7 @@ class _ArenaPlanner:
         self.block = function.body.block
         outputs = sum(1 for item in function.arg_attrs or () if OUTPUT in item.data)
         self.dynamic = dynamic_sizes(self.block.args[1 : len(self.block.args) - outputs])
-        self.expressions = SizeExpressions()
+        self.expressions = SizeExpressions(named_sizes(function))
 
     def run(self) -> None:
         """Place what can be placed, in the function and in its plan."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from xdsl.dialects.builtin import IndexType
+from xdsl.dialects import func
+from xdsl.dialects.builtin import IndexType, StringAttr
 from xdsl.ir import Block, Operation, SSAValue
 
-from lamina.dialects.graph.dims import Dim, maximum, minimum, symbol
+from lamina.dialects.graph.dims import Dim, maximum, minimum, parse_dim, symbol
 from lamina.dialects.loop import arith, memref
-from lamina.dialects.loop.types import is_memref
+from lamina.dialects.loop.types import is_array, is_memref
 from lamina.dialects.tensor import tensor
 from lamina.passes.loop.emitter import INDEX, Emitter, Index, given_size, known_index, memref_type
 
@@ -23,10 +24,27 @@ ARITHMETIC: Mapping[type[Operation], Callable[[Dim, Dim], Dim]] = {
 }
 
 
-class SizeExpressions:
-    """`index` values as expressions in normal form, so that equal sizes are found to be equal."""
+def named_sizes(function: func.FuncOp) -> dict[tuple[SSAValue, int], Dim]:
+    """The sizes of the arguments by their names in `lamina.dims`: the same name is the same size."""
+    found: dict[tuple[SSAValue, int], Dim] = {}
+    for argument, attributes in zip(function.body.block.args, function.arg_attrs or (), strict=False):
+        names = attributes.data.get("lamina.dims")
+        if not is_array(names):
+            continue
+        for axis, name in enumerate(names):
+            if isinstance(name, StringAttr):
+                found[argument, axis] = parse_dim(name.data)
+    return found
 
-    def __init__(self) -> None:
+
+class SizeExpressions:
+    """`index` values as expressions in normal form, so that equal sizes are found to be equal.
+
+    `named` gives the sizes of arguments that have names; the symbols that this class makes begin with a `%`.
+    """
+
+    def __init__(self, named: Mapping[tuple[SSAValue, int], Dim] | None = None) -> None:
+        self._named = named or {}
         self._known: dict[SSAValue, Dim] = {}
         self._opaque: dict[object, str] = {}
 
@@ -47,6 +65,9 @@ class SizeExpressions:
         if isinstance(owner, memref.DimOp | tensor.DimOp):
             source = owner.source
             axis = known_index(owner.index)
+            named = self._named.get((source, axis)) if isinstance(axis, int) else None
+            if named is not None:
+                return named
             given = given_size(source, axis) if isinstance(axis, int) and is_memref(source.type) else None
             return self._symbol(("dim", source, axis)) if given is None else self.of(given)
         rule = ARITHMETIC.get(type(owner))
@@ -60,7 +81,7 @@ class SizeExpressions:
         return self._symbol(value)
 
     def _symbol(self, key: object) -> Dim:
-        return symbol(self._opaque.setdefault(key, f"s{len(self._opaque)}"))
+        return symbol(self._opaque.setdefault(key, f"%{len(self._opaque)}"))
 
 
 def is_scalar_arithmetic(op: Operation) -> bool:

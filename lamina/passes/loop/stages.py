@@ -15,6 +15,7 @@ from lamina.passes.loop.bufferizer import underlying
 from lamina.passes.loop.emitter import Constants
 from lamina.passes.loop.restrict import has_subviews, load_irregular_operands
 from lamina.passes.loop.structured import Schedule, StructuredOp, axes_of, error_at, iterators_of, maps_of
+from lamina.passes.size_classes import SizeClasses
 
 Names = Sequence[str | None]
 
@@ -98,7 +99,7 @@ class _Finder:
             self.open.add(op, epilogue)
             return
         names = axes_of(op)
-        if schedule is None or names is None or not has_subviews(op):
+        if schedule is None or names is None or not has_subviews(op) or has_empty_operand(op):
             self.open = None
             return
         self._check_axes(op, schedule, names)
@@ -137,6 +138,8 @@ class _Finder:
         if schedule.parallel != group.schedule.parallel:
             return False
         joined = Group(group.schedule, group.anchor, [*group.ops, op], {**group.names, op: list(names)})
+        if not _equal_axes(joined):
+            return False
         written = joined.written()
         rows: dict[SSAValue, list[int | None]] = {}
         for buffer, positions in joined.accesses():
@@ -166,6 +169,19 @@ class _Finder:
         return [names[dim] for dim in range(len(names))]
 
 
+def _equal_axes(group: Group) -> bool:
+    """Whether the parallel axes of a group are known to be equally long in all of its ops that have them."""
+    sizes = SizeClasses()
+    for op in group.ops:
+        sizes.add(op, maps_of(op))
+    for axis in group.schedule.parallel:
+        owners = [op for op in group.ops if axis in group.names[op]]
+        dims = [group.names[op].index(axis) for op in owners]
+        if any(not sizes.equal(owners[0], dims[0], op, dim) for op, dim in zip(owners, dims, strict=True)):
+            return False
+    return True
+
+
 def result_names(group: Group) -> dict[SSAValue, list[str]]:
     """The names of the axes of the buffers that a group's generic ops write."""
     found: dict[SSAValue, list[str]] = {}
@@ -177,6 +193,11 @@ def result_names(group: Group) -> dict[SSAValue, list[str]]:
             if len(dims) == len(map_.results):
                 found[output] = [group.names[op][dim] for dim in dims]
     return found
+
+
+def has_empty_operand(op: StructuredOp) -> bool:
+    """Whether an operand is known to have no elements: it has no sub-views, and there is next to nothing to compute."""
+    return any(is_memref(operand.type) and 0 in operand.type.get_shape() for operand in op.operands)
 
 
 def captured_buffers(op: Operation) -> set[SSAValue]:

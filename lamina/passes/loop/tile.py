@@ -13,13 +13,13 @@ from xdsl.dialects.builtin import (
     DYNAMIC_INDEX,
     DictionaryAttr,
     IntegerAttr,
-    MemRefType,
     ModuleOp,
     i64,
 )
-from xdsl.ir import Attribute, SSAValue
+from xdsl.ir import Attribute, BlockArgument, SSAValue
 
 from lamina.dialects.loop import memref
+from lamina.dialects.tensor import linalg
 from lamina.passes.base import LaminaPass
 from lamina.passes.loop.bufferizer import ALIGNMENT
 from lamina.passes.loop.cleanup import erase_dead_ops
@@ -28,7 +28,7 @@ from lamina.passes.loop.emitter import Constants, Emitter, Index, memref_type
 from lamina.passes.loop.plan_arena import element_bytes
 from lamina.passes.loop.restrict import Part, Views, restrict
 from lamina.passes.loop.stages import Group, find_groups
-from lamina.passes.loop.structured import SCHEDULE, Schedule, error_at, extent
+from lamina.passes.loop.structured import SCHEDULE, Schedule, error_at, extent, iterators_of, maps_of
 
 GRAIN = "lamina.grain"
 MAX_TEMPORARY_BYTES = 64 * 1024
@@ -51,7 +51,8 @@ class TilePass(LaminaPass):
         } {lamina.grain = 8 : i64}
 
     - `rows`: all stages that share the parallel axes go into one loop. A temporary that only they use shrinks to what
-      one iteration needs (`memref.alloca`); one that is dynamic or above 64 KiB stays a whole buffer.
+      one iteration needs (`memref.alloca`); one that is dynamic or above 64 KiB stays a whole buffer, the destination
+      where the last stage computes that from it.
     - Elementwise stages over contiguous buffers run over one long axis in blocks instead.
     - `contraction`: batch axes one by one, columns in panels of their tile, rows in blocks. What is left for
       `vectorize` stays in the schedule, with `whole`, the sizes of the axes that were cut (-1: dynamic).
@@ -100,7 +101,12 @@ def tile_rows(group: Group, constants: Constants) -> None:
     emitter = Emitter.ahead_of(group.ops[-1], constants)
     axes = group.schedule.parallel
     uppers = [_extent_of_axis(emitter, group, axis) for axis in axes]
-    temporaries = group.temporaries()
+    temporaries: dict[SSAValue, Sequence[int]] = {}
+    for buffer, dropped in group.temporaries().items():
+        if _fits_one_iteration(buffer, dropped):
+            temporaries[buffer] = dropped
+        else:
+            _borrow_destination(group, buffer)
 
     def body(inner: Emitter, positions: Sequence[SSAValue]) -> None:
         at = dict(zip(axes, positions, strict=True))
@@ -130,19 +136,49 @@ def _extent_of_axis(emitter: Emitter, group: Group, axis: str) -> Index:
     return dynamic
 
 
+def _kept_shape(buffer: SSAValue, dropped: Sequence[int]) -> list[int]:
+    return [size for axis, size in enumerate(memref_type(buffer).get_shape()) if axis not in dropped]
+
+
+def _fits_one_iteration(buffer: SSAValue, dropped: Sequence[int]) -> bool:
+    """Whether what one iteration needs of a temporary may lie on the stack."""
+    shape = _kept_shape(buffer, dropped)
+    size = prod(shape) * element_bytes(memref_type(buffer).get_element_type())
+    return DYNAMIC_INDEX not in shape and size <= MAX_TEMPORARY_BYTES
+
+
 def _shrink(emitter: Emitter, temporaries: Mapping[SSAValue, Sequence[int]]) -> dict[SSAValue, SSAValue]:
     """For temporaries, by the axes that one iteration has one position of, buffers for one iteration."""
-    replaced: dict[SSAValue, SSAValue] = {}
-    for buffer, dropped in temporaries.items():
-        source = memref_type(buffer)
-        shape = [size for axis, size in enumerate(source.get_shape()) if axis not in dropped]
-        small = DYNAMIC_INDEX not in shape and (
-            prod(shape) * element_bytes(source.get_element_type()) <= MAX_TEMPORARY_BYTES
+    return {
+        buffer: emitter.value(
+            memref.AllocaOp.get(memref_type(buffer).get_element_type(), ALIGNMENT, _kept_shape(buffer, dropped))
         )
-        if small:
-            type_ = MemRefType(source.get_element_type(), shape)
-            replaced[buffer] = emitter.value(memref.AllocaOp.get(type_.element_type, ALIGNMENT, shape))
-    return replaced
+        for buffer, dropped in temporaries.items()
+    }
+
+
+def _borrow_destination(group: Group, temporary: SSAValue) -> None:
+    """Keep a large temporary in the destination that the last stage computes from it, element by element.
+
+    Not where that stage reads an argument at the same positions: a caller may give it the destination's buffer.
+    """
+    users = [op for op in group.ops if temporary in op.operands]
+    last = users[-1]
+    if not isinstance(last, linalg.GenericOp) or not all(iterators_of(last)) or temporary not in last.inputs:
+        return
+    maps = maps_of(last)
+    here = maps[list(last.inputs).index(temporary)]
+    inputs = list(zip(last.inputs, maps, strict=False))
+    if any(isinstance(operand, BlockArgument) and map_ == here for operand, map_ in inputs):
+        return
+    if any(operand is temporary and map_ != here for operand, map_ in inputs):
+        return
+    for output, map_ in zip(last.outputs, maps[len(last.inputs) :], strict=True):
+        only_here = [use.operation for use in output.uses if not isinstance(use.operation, memref.DimOp)] == [last]
+        same = map_ == here and output.type == temporary.type
+        if isinstance(output, BlockArgument) and only_here and same:
+            temporary.replace_uses_with_if(output, lambda use: not isinstance(use.operation, memref.DeallocOp))
+            return
 
 
 # Contractions

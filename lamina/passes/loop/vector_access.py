@@ -58,11 +58,14 @@ class VectorMemory:
     def prepare(self, emitter: Emitter, accesses: Sequence[Sequence[Linear]]) -> None:
         """Make the masks that accesses at these positions need, where `emitter` stands (outside inner loops)."""
         for positions in accesses:
-            self._mask(emitter, present_axes(positions, self.axes))
+            self._mask(emitter, positions)
 
-    def _mask(self, emitter: Emitter, axes: Sequence[VectorAxis]) -> SSAValue | None:
+    def _mask(self, emitter: Emitter, positions: Sequence[Linear]) -> SSAValue | None:
+        """The mask of an access, None where all lanes exist. Its axes are in the order of the memory's."""
+        axes = present_axes(positions, self.axes)
         if all(axis.count is None for axis in axes):
             return None
+        axes.sort(key=lambda axis: axis_of(positions, axis.dim) or 0)
         key = tuple(axes)
         found = self._masks.get(key)
         if found is None:
@@ -90,7 +93,7 @@ class VectorMemory:
         moved = {axis: axis_of(positions, axis.dim) or 0 for axis in axes}
         steps = [1] * len(positions)
         for axis, place in moved.items():
-            steps[place] = positions[place].coefficient(axis.dim)
+            steps[place] = positions[place].coefficient(axis.dim) if axis.lanes > 1 else 1
         if all(step == 1 for step in steps):
             permutation = AffineMap(len(positions), 0, tuple(AffineDimExpr(moved[axis]) for axis in axes))
             return buffer, indices, permutation, axes
@@ -109,7 +112,7 @@ class VectorMemory:
             return emitter.load(buffer, [emit_linear(emitter, position, at) for position in positions])
         source, indices, permutation, axes = self._place(emitter, buffer, positions, at)
         element = memref_type(buffer).get_element_type()
-        mask = self._mask(emitter, axes)
+        mask = self._mask(emitter, positions)
         return emitter.value(
             vector.TransferReadOp(
                 source,
@@ -133,7 +136,7 @@ class VectorMemory:
                 target,
                 [emitter.index(index) for index in indices],
                 ArrayAttr([TRUE] * len(axes)),
-                self._mask(emitter, axes),
+                self._mask(emitter, positions),
                 AffineMapAttr(permutation),
             )
         )

@@ -26,6 +26,7 @@ from lamina.dialects.loop import arith
 from lamina.dialects.loop.types import is_tensor
 from lamina.dialects.tensor import linalg, tensor
 from lamina.passes.base import LaminaPass
+from lamina.passes.size_classes import SizeClasses
 
 AXES, SCHEDULE, TARGET = "lamina.axes", "lamina.schedule", "lamina.target"
 
@@ -50,8 +51,11 @@ ROWS_BY_COLUMN_VECTORS: Mapping[int, Mapping[int, int]] = {
 }
 """Register blocks: rows by vectors of columns; with the columns and one broadcast they fit 31 or 15 registers."""
 
-ONE_ROW_VECTORS = 8
-"""Vectors of columns of a vector-matrix product: enough accumulators to hide the latency of a multiply-add."""
+REGISTERS: Mapping[int, int] = {512: 31, 256: 15, 128: 15}
+"""Vector registers that a block may take, by vector width."""
+
+FEW_ROWS, FEW_ROWS_VECTORS = 3, 8
+"""With so few rows a block has more vectors of columns: enough accumulators to hide the latency of a multiply-add."""
 
 
 @dataclass(frozen=True)
@@ -213,8 +217,12 @@ def _row_and_column(stage: StageView) -> tuple[int, int] | None:
     if column is None or rhs[-1] != column or column in used_by_lhs or rhs.count(column) != 1:
         return None
     used_by_rhs = {dim for result in stage.maps[1].results for dim in result.used_dims()}
-    row = next((dim for dim in reversed(output[:-1]) if dim in used_by_lhs and dim not in used_by_rhs), None)
-    return None if row is None or not any(not parallel for parallel in stage.parallel) else (row, column)
+    rows = [dim for dim in output[:-1] if dim is not None and dim in used_by_lhs and dim not in used_by_rhs]
+    if not rows or all(stage.parallel):
+        return None
+    # The axis nearest to the columns; where that has few rows, the longest one.
+    row = next((dim for dim in reversed(rows) if stage.size(dim) > FEW_ROWS), None)
+    return max(rows, key=stage.size) if row is None else row, column
 
 
 def _is_multiply_add(op: linalg.GenericOp) -> bool:
@@ -236,18 +244,24 @@ def register_block(rows: int | None, columns: int | None, lanes: int, vector_bit
     """Rows, and vectors of columns, that the registers hold; sizes are None where they are dynamic."""
     table = ROWS_BY_COLUMN_VECTORS[vector_bits]
     widest = max(table)
-    needed = widest if columns is None else max(1, ceil(columns / lanes))
-    if rows == 1:
-        return 1, min(needed, ONE_ROW_VECTORS)
-    # Panels that divide the columns need no masks.
-    vectors = next((count for count in sorted(table, reverse=True) if count > 1 and needed % count == 0), None)
-    vectors = vectors or min(needed, widest)
+    if rows is not None and rows <= FEW_ROWS:
+        rows = max(rows, 1)
+        most = min(FEW_ROWS_VECTORS, (REGISTERS[vector_bits] - 1) // (rows + 1))
+        return rows, most if columns is None else _dividing(max(1, ceil(columns / lanes)), most)
+    vectors = widest if columns is None else _dividing(max(1, ceil(columns / lanes)), widest)
     most = table[vectors]
     if rows is None:
         return most, vectors
     if rows < most:
-        return rows or 1, vectors
+        return rows, vectors
     return next((count for count in (most, most - 1, most - 2) if rows % count == 0), most), vectors
+
+
+def _dividing(needed: int, most: int) -> int:
+    """A number of vectors that divides what is needed, so that no panel needs masks, or `most`."""
+    if needed <= most:
+        return needed
+    return next((count for count in range(most, most // 2, -1) if needed % count == 0), most)
 
 
 # ---- everything else
@@ -276,8 +290,13 @@ def _shared_axes(stages: Sequence[StageView]) -> int:
     for maps in _exchanged(stages):
         shared = min(shared, *(_matching(map_) for map_ in maps))
     first = stages[0]
+    sizes = SizeClasses()
+    for stage in stages:
+        sizes.add(stage.op, stage.maps)
     for dim in range(shared):
-        if any(stage.sizes[dim] != first.sizes[dim] or stage.names[dim] != first.names[dim] for stage in stages):
+        if any(
+            stage.names[dim] != first.names[dim] or not sizes.equal(first.op, dim, stage.op, dim) for stage in stages
+        ):
             return dim
     return shared
 

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import lamina
 from lamina import knobs
 from lamina.files import TEMPORARY_PREFIX, replacing
 from lamina.targets.cpu import llvm
@@ -135,7 +134,7 @@ def compiler_version() -> str:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions.append(f"{package} {importlib.metadata.version(package)}")
     digest = hashlib.sha256()
-    root = Path(next(iter(lamina.__path__)))
+    root = Path(__file__).parents[2]
     for path in sorted(root.rglob("*.py")):
         status = path.stat()
         digest.update(f"{path.relative_to(root)}:{status.st_size}:{status.st_mtime_ns};".encode())

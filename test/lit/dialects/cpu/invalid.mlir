@@ -1,0 +1,18 @@
+// RUN: lamina-opt %s --split-input-file --verify-diagnostics | filecheck %s
+
+// CHECK: expected a grain of at least 1, found 0
+func.func @grain(%n: index) {
+  cpu.parallel_for %i = %n to %n grain 0 {
+  }
+  func.return
+}
+
+// -----
+
+// CHECK: expected a body with one argument of type index, found i32
+func.func @induction(%n: index) {
+  "cpu.parallel_for"(%n, %n) <{grain = 1 : i64}> ({
+  ^bb0(%i: i32):
+  }) : (index, index) -> ()
+  func.return
+}

@@ -1,0 +1,66 @@
+// RUN: lamina-opt %s -p graph-to-linalg,assign-schedules | filecheck %s
+// RUN: %if mlir-opt %{ lamina-opt %s -p graph-to-linalg,assign-schedules | %mlir_opt %}
+
+builtin.module attributes {lamina.target = {vector_bits = 512 : i64}} {
+
+// 8 x 3 vectors of 16, and the epilogue by rows.
+// CHECK-LABEL: func.func private @contraction
+// CHECK:       lamina.schedule = {kind = "contraction", row = "m0", column = "n0", tile = {m0 = 8 : i64, n0 = 48 : i64}, block = {m0 = 64 : i64}, unroll = 2 : i64, parallel = ["n0", "m0"], grain = 1 : i64}
+// CHECK:       lamina.axes = ["m0", "n0"], lamina.schedule = {kind = "rows", parallel = ["m0"]
+func.func private @contraction(%x: tensor<128x768xf32>, %w: tensor<768x384xf32>, %b: tensor<384xf32>) -> tensor<128x384xf32> attributes {lamina.kernel} {
+  %0 = graph.dot_general %x, %w, contract = [1] x [0] : tensor<128x768xf32>, tensor<768x384xf32> -> tensor<128x384xf32>
+  %1 = graph.add %0, %b : tensor<128x384xf32>, tensor<384xf32> -> tensor<128x384xf32>
+  func.return %1 : tensor<128x384xf32>
+}
+
+// f64: half as many lanes. 64 columns divide by two vectors of eight.
+// CHECK-LABEL: func.func private @narrow
+// CHECK:       tile = {m0 = 12 : i64, n0 = 16 : i64}, block = {m0 = 60 : i64}
+func.func private @narrow(%x: tensor<?x768xf64>, %w: tensor<768x64xf64>) -> tensor<?x64xf64> attributes {lamina.kernel} {
+  %0 = graph.dot_general %x, %w, contract = [1] x [0] : tensor<?x768xf64>, tensor<768x64xf64> -> tensor<?x64xf64>
+  func.return %0 : tensor<?x64xf64>
+}
+
+// One row: a wide panel of columns.
+// CHECK-LABEL: func.func private @vector
+// CHECK:       tile = {m0 = 1 : i64, n0 = 128 : i64}, block = {m0 = 1 : i64}
+func.func private @vector(%x: tensor<1x768xf32>, %w: tensor<768x384xf32>) -> tensor<1x384xf32> attributes {lamina.kernel} {
+  %0 = graph.dot_general %x, %w, contract = [1] x [0] : tensor<1x768xf32>, tensor<768x384xf32> -> tensor<1x384xf32>
+  func.return %0 : tensor<1x384xf32>
+}
+
+// Rows of pixels by output features.
+// CHECK-LABEL: func.func private @convolution
+// CHECK:       lamina.schedule = {kind = "contraction", row = "w", column = "o", tile = {w = 12 : i64, o = 32 : i64}
+// CHECK-SAME:  parallel = ["n", "h", "o", "w"]
+func.func private @convolution(%x: tensor<1x14x26x8xf32>, %w: tensor<3x3x8x64xf32>) -> tensor<1x12x24x64xf32> attributes {lamina.kernel} {
+  %0 = graph.convolution %x, %w, [b, 0, 1, f] x [0, 1, i, o] -> [b, 0, 1, f], strides = [1, 1], padding = [0, 0, 0, 0], lhs_dilation = [1, 1], rhs_dilation = [1, 1], groups = 1 : tensor<1x14x26x8xf32>, tensor<3x3x8x64xf32> -> tensor<1x12x24x64xf32>
+  func.return %0 : tensor<1x12x24x64xf32>
+}
+
+// All stages share the rows, and so one parallel loop.
+// CHECK-LABEL: func.func private @softmax
+// CHECK:       lamina.axes = ["i0", "i1", "i2", "r2"], lamina.schedule = {kind = "rows", parallel = ["i0", "i1"], grain = [[G:[0-9]+]] : i64}
+// CHECK:       lamina.axes = ["i0", "i1", "i2"], lamina.schedule = {kind = "rows", parallel = ["i0", "i1"], grain = [[G]] : i64}
+// CHECK:       parallel = ["i0", "i1"], grain = [[G]] : i64}
+// CHECK:       parallel = ["i0", "i1"], grain = [[G]] : i64}
+func.func private @softmax(%x: tensor<2x?x128xf32>) -> tensor<2x?x128xf32> attributes {lamina.kernel} {
+  %0 = graph.reduce maximum %x, [2] keep_dimensions : tensor<2x?x128xf32> -> tensor<2x?x1xf32>
+  %1 = graph.subtract %x, %0 : tensor<2x?x128xf32>, tensor<2x?x1xf32> -> tensor<2x?x128xf32>
+  %2 = graph.exp %1 : tensor<2x?x128xf32>
+  %3 = graph.reduce add %2, [2] keep_dimensions : tensor<2x?x128xf32> -> tensor<2x?x1xf32>
+  %4 = graph.divide %2, %3 : tensor<2x?x128xf32>, tensor<2x?x1xf32> -> tensor<2x?x128xf32>
+  func.return %4 : tensor<2x?x128xf32>
+}
+
+// A reduction over the leading axis shares no rows with what reads it.
+// CHECK-LABEL: func.func private @columns
+// CHECK:       lamina.axes = ["r0", "i1"], lamina.schedule = {kind = "rows", parallel = []}
+// CHECK:       lamina.axes = ["i0", "i1"], lamina.schedule = {kind = "rows", parallel = ["i0"]
+func.func private @columns(%x: tensor<64x128xf32>) -> tensor<64x128xf32> attributes {lamina.kernel} {
+  %0 = graph.reduce add %x, [0] : tensor<64x128xf32> -> tensor<128xf32>
+  %1 = graph.add %x, %0 : tensor<64x128xf32>, tensor<128xf32> -> tensor<64x128xf32>
+  func.return %1 : tensor<64x128xf32>
+}
+
+}

@@ -1,0 +1,259 @@
+"""`expand-math`: the error of every function against 80-bit arithmetic, its special values, and what becomes of it."""
+
+import math
+import re
+from fractions import Fraction
+
+import ml_dtypes
+import numpy as np
+import pytest
+from support.native import MLIR_OPT, Native, accepted_upstream, parse
+from xdsl.dialects.builtin import f32, f64
+
+from lamina import pipelines
+from lamina.passes.hardware import trigonometric
+from lamina.passes.hardware.expand_math import RULES
+
+DTYPES = {"f32": np.float32, "f64": np.float64, "f16": np.float16, "bf16": ml_dtypes.bfloat16}
+FORMATS = {"f32": f32, "f64": f64}
+BINARY = ("powf", "atan2")
+
+REFERENCES = {
+    "acos": np.arccos,
+    "acosh": np.arccosh,
+    "asin": np.arcsin,
+    "asinh": np.arcsinh,
+    "atan": np.arctan,
+    "atan2": np.arctan2,
+    "atanh": np.arctanh,
+    "cbrt": np.cbrt,
+    "cos": np.cos,
+    "cosh": np.cosh,
+    "erf": lambda x: np.vectorize(math.erf)(x.astype(np.float64)),
+    "exp": np.exp,
+    "exp2": np.exp2,
+    "expm1": np.expm1,
+    "log": np.log,
+    "log10": np.log10,
+    "log1p": np.log1p,
+    "log2": np.log2,
+    "powf": np.power,
+    "rsqrt": lambda x: 1 / np.sqrt(x),
+    "sin": np.sin,
+    "sinh": np.sinh,
+    "tan": np.tan,
+    "tanh": np.tanh,
+}
+"""In NumPy's long double (C's functions with 64 bits of fraction), which is exact enough to measure an f64 by."""
+
+long_double = pytest.mark.skipif(np.finfo(np.longdouble).nmant < 63, reason="no 80-bit long double here")
+
+
+def loop(name, type_):
+    """`name` over all elements of buffers, as scalars."""
+    operands = ["x", "y"][: 2 if name in BINARY else 1]
+    arguments = ", ".join(f"%{operand}: memref<?x{type_}>" for operand in operands)
+    loads = "\n".join(f"%v{operand} = memref.load %{operand}[%i] : memref<?x{type_}>" for operand in operands)
+    return f"""
+func.func @main({arguments}, %o: memref<?x{type_}>) attributes {{llvm.emit_c_interface}} {{
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %n = memref.dim %o, %c0 : memref<?x{type_}>
+  scf.for %i = %c0 to %n step %c1 {{
+    {loads}
+    %r = math.{name} {", ".join(f"%v{operand}" for operand in operands)} : {type_}
+    memref.store %r, %o[%i] : memref<?x{type_}>
+  }}
+  return
+}}"""
+
+
+def vectors(name, type_):
+    """`name` on rows of 2×21 elements, as one n-D vector."""
+    operands = ["x", "y"][: 2 if name in BINARY else 1]
+    buffer, vector = f"memref<?x2x21x{type_}>", f"vector<2x21x{type_}>"
+    arguments = ", ".join(f"%{operand}: {buffer}" for operand in operands)
+    place = "[%i, %c0, %c0]"
+    loads = "\n".join(
+        f"%v{operand} = vector.transfer_read %{operand}{place}, %z {{in_bounds = [true, true]}} : {buffer}, {vector}"
+        for operand in operands
+    )
+    return f"""
+func.func @main({arguments}, %o: {buffer}) attributes {{llvm.emit_c_interface}} {{
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %z = arith.constant 0.0 : {type_}
+  %n = memref.dim %o, %c0 : {buffer}
+  scf.for %i = %c0 to %n step %c1 {{
+    {loads}
+    %r = math.{name} {", ".join(f"%v{operand}" for operand in operands)} : {vector}
+    vector.transfer_write %r, %o{place} {{in_bounds = [true, true]}} : {vector}, {buffer}
+  }}
+  return
+}}"""
+
+
+def run_both(name, type_, *inputs):
+    """The results of the scalar loop, after checking that vectors give the same bits."""
+    scalar = Native(loop(name, type_), passes=("expand-math",))
+    result = np.empty_like(inputs[0])
+    assert scalar.call(*inputs, result)[0] == 0
+    size = len(result) // 42 * 42
+    shaped = [np.ascontiguousarray(array[:size].reshape(-1, 2, 21)) for array in inputs]
+    again = np.empty_like(shaped[0])
+    assert Native(vectors(name, type_), passes=("expand-math",)).call(*shaped, again)[0] == 0
+    same_nan = np.isnan(again.reshape(-1)) & np.isnan(result[:size])
+    bits = np.dtype(f"u{result.itemsize}")
+    np.testing.assert_array_equal(
+        np.where(same_nan, 0, again.reshape(-1).view(bits)), np.where(same_nan, 0, result[:size].view(bits))
+    )
+    return result
+
+
+SPECIALS = [0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 0.5, -0.5, 2.0, -2.0, 3.0, -3.0, 2.5, -2.5, 1e-45, -1e-45]
+SPECIALS += [1e-40, 1.17549435e-38, 3.4e38, -3.4e38, 16777217.0, -16777215.0, 88.7, 88.73, -87.4, -103.0, -104.0, 1e-20]
+
+
+def arguments_of(name, dtype):
+    """Special values, all magnitudes, and what lies near 1."""
+    generator = np.random.default_rng(0)
+    uniform = [generator.uniform(-size, size, 8000) for size in (1, 10, 100, 1000)]
+    magnitudes = 10 ** generator.uniform(-12, 3, 8000) * generator.choice([-1, 1], 8000)
+    near_one = 1 + generator.uniform(-1e-3, 1e-3, 4000)
+    with np.errstate(over="ignore", invalid="ignore"):
+        bits = generator.integers(0, 2**32, 16000, np.uint32).view(np.float32)
+        x = np.concatenate([SPECIALS, *uniform, magnitudes, near_one, bits]).astype(dtype)
+    if name not in BINARY:
+        return (x,)
+    a, b = (part.ravel() for part in np.meshgrid(np.array(SPECIALS, dtype), np.array(SPECIALS, dtype)))
+    positive = generator.uniform(0, 5, 8000).astype(dtype)
+    power = generator.uniform(-60, 60, 8000).astype(dtype)
+    return np.concatenate([a, x, positive]), np.concatenate([b, generator.permutation(x), power])
+
+
+def errors(result, exact, dtype):
+    """The error of each element in units of the last place of the exact value; infinite for a wrong special value."""
+    with np.errstate(all="ignore"):
+        rounded = exact.astype(dtype)
+        place = np.maximum(np.spacing(abs(rounded)), np.finfo(dtype).smallest_subnormal).astype(np.longdouble)
+        error = abs(result.astype(np.longdouble) - exact) / place
+    right = (result == rounded) | (np.isnan(result) & np.isnan(rounded))
+    return np.where(right, 0, np.where(np.isfinite(error), error, np.inf))
+
+
+CASES = [
+    (name.removeprefix("math."), type_)
+    for name, rule in RULES.items()
+    for type_ in FORMATS
+    if FORMATS[type_] in rule.accuracy
+]
+
+
+@long_double
+@pytest.mark.parametrize(("name", "type_"), CASES)
+def test_accuracy_and_special_values(name, type_):
+    dtype = DTYPES[type_]
+    inputs = arguments_of(name, dtype)
+    result = run_both(name, type_, *inputs)
+    with np.errstate(all="ignore"):
+        exact = REFERENCES[name](*(array.astype(np.longdouble) for array in inputs)).astype(np.longdouble)
+    error = errors(result, exact, dtype)
+    worst = int(np.argmax(error))
+    place = ", ".join(repr(array[worst]) for array in inputs)
+    assert error[worst] <= RULES[f"math.{name}"].accuracy[FORMATS[type_]], f"{name}({place}) = {result[worst]!r}"
+    signed = ~np.isnan(result)
+    np.testing.assert_array_equal(np.signbit(result[signed]), np.signbit(exact[signed]))
+
+
+def test_every_rule_has_a_reference():
+    assert {name.removeprefix("math.") for name in RULES} == set(REFERENCES)
+
+
+def test_erf_is_accurate_absolutely_and_near_zero():
+    x = np.concatenate([np.linspace(-5, 5, 20000), 10.0 ** np.linspace(-40, 0, 4000)]).astype(np.float32)
+    result = run_both("erf", "f32", x)
+    exact = np.vectorize(math.erf)(x.astype(np.float64))
+    assert abs(result - exact).max() <= 1e-7
+    assert abs(result).max() <= 1
+    normal = abs(x) > 1e-37
+    assert (abs(result - exact)[normal] / abs(exact[normal])).max() <= 1.5e-7
+
+
+def test_results_may_be_subnormal():
+    x = np.linspace(-103.9, -87.4, 2000).astype(np.float32)
+    result = run_both("exp", "f32", x)
+    exact = np.exp(x.astype(np.float64))
+    assert 0 < result.min() < 1e-44
+    assert (abs(result - exact) <= 0.51 * np.finfo(np.float32).smallest_subnormal + 1.5e-7 * exact).all()
+
+
+@pytest.mark.parametrize("type_", ["f16", "bf16"])
+@pytest.mark.parametrize("name", ["exp", "tanh", "erf", "log", "sin", "powf"])
+def test_small_floats_are_computed_in_single_precision(name, type_):
+    dtype = DTYPES[type_]
+    inputs = [array.astype(dtype) for array in arguments_of(name, np.float32)]
+    native = Native(loop(name, type_), passes=("expand-math",))
+    result = np.empty_like(inputs[0])
+    assert native.call(*inputs, result)[0] == 0
+    wide = [array.astype(np.float32) for array in inputs]
+    single = np.empty_like(wide[0])
+    assert Native(loop(name, "f32"), passes=("expand-math",)).call(*wide, single)[0] == 0
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(result.astype(np.float32), single.astype(dtype).astype(np.float32))
+
+
+def test_two_over_pi_is_cut_into_exact_pieces():
+    """The pieces add up to 2/π to 203 bits, and each times an f32 fits into an f64."""
+    # π to 75 digits (OEIS A000796).
+    digits = "314159265358979323846264338327950288419716939937510582097494459230781640628"
+    two_over_pi = Fraction(2) / Fraction(int(digits), 10**74)
+    total = sum(map(Fraction, trigonometric.TWO_OVER_PI))
+    assert 0 <= two_over_pi - total < Fraction(1, 2**202)
+    for piece in trigonometric.TWO_OVER_PI:
+        numerator = Fraction(piece).numerator
+        assert (numerator // (numerator & -numerator)).bit_length() <= 29
+
+
+@pytest.mark.parametrize("name", ["exp", "log", "tanh", "erf", "sin", "cos", "powf", "rsqrt"])
+def test_loops_are_vectorized(name):
+    """LLVM turns the scalar loop into vectors: nothing is left that it could not vectorize, nothing is called."""
+    import llvmlite.binding as llvm
+
+    native = Native(loop(name, "f32"), passes=("expand-math",))
+    assert native.program.externals == ()
+    (module,) = native.program.modules
+    assert module.optimize
+    machine = llvm.Target.from_default_triple().create_target_machine(cpu="x86-64-v3", opt=2)
+    parsed = llvm.parse_assembly(module.text)
+    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
+    builder.getModulePassManager().run(parsed, builder)
+    assert re.search(r"store <\d+ x float>", str(parsed))
+    assert not re.search(r"\bcallq?\b", machine.emit_assembly(parsed))
+
+
+def test_what_has_no_rule_in_a_format_stays():
+    module, context = parse(loop("erf", "f64"))
+    pipelines.run_passes(module, context, ("expand-math",))
+    assert "math.erf" in str(module)
+    assert Native(loop("erf", "f64"), passes=("expand-math",)).program.externals == ("erf",)
+
+
+def test_new_ops_have_the_location_of_the_old_one():
+    module, context = parse(loop("exp", "f32"))
+    (old,) = [op for op in module.walk() if op.name == "math.exp"]
+    location = old.location
+    before = set(module.walk())
+    pipelines.run_passes(module, context, ("expand-math",))
+    added = [op for op in module.walk() if op not in before and op.name != "arith.constant"]
+    assert added
+    assert all(op.location == location for op in added)
+
+
+@pytest.mark.skipif(MLIR_OPT is None, reason="mlir-opt is not installed")
+@pytest.mark.parametrize(("name", "type_"), CASES)
+def test_upstream_accepts_the_expansion(name, type_):
+    for text in (loop(name, type_), vectors(name, type_)):
+        module, context = parse(text)
+        pipelines.run_passes(module, context, ("expand-math",))
+        module.verify()
+        assert accepted_upstream(str(module))
