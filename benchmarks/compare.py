@@ -50,7 +50,7 @@ CONTESTS: Mapping[str, tuple[Callable[[], object], Callable[[], dict[str, np.nda
 
 
 def run_for(call: Callable[[], object], seconds: float) -> list[float]:
-    """Times of single calls, for about `seconds`; the first calls of the slice warm caches and threads and are not kept."""
+    """Times of single calls, for about `seconds`; the first two warm caches and threads and are not kept."""
     call()
     call()
     times: list[float] = []
@@ -116,8 +116,9 @@ def main() -> None:
             rows.append(row)
             low, high = row["ratio_spread"]
             print(
-                f"| {name} | {threads} | {row['lamina_ms']} | {row['onnxruntime_ms']} | {row['ratio']} ({low} … {high}) "
-                f"| {row['compile_s']} | {row['load_s']} | {row['largest_difference']:.1e} |",
+                f"| {name} | {threads} | {row['lamina_ms']} | {row['onnxruntime_ms']} "
+                f"| {row['ratio']} ({low} … {high}) | {row['compile_s']} | {row['load_s']} "
+                f"| {row['largest_difference']:.1e} |",
                 flush=True,
             )
     if options.json:

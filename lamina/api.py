@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast, runtime_checkable
@@ -20,6 +20,7 @@ from lamina.diagnostics import LaminaError
 from lamina.files import writing
 from lamina.interface import signature
 from lamina.pipelines import LEVELS, Level, Observer
+from lamina.plugins import Plugin, fingerprint, installed_plugins
 from lamina.printer import LocatingPrinter
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def compile(
     target: Target = None,
     cache: bool = True,
     context: LaminaContext | None = None,
+    plugins: Sequence[Plugin] = (),
     observer: Observer | None = None,
 ) -> Executable:
     """Compile a model for this machine, or take it from the cache of compiled models.
@@ -64,23 +66,27 @@ def compile(
     `model`: the path of an ONNX file, of graph-level text (.mlir) or of an artefact (.lamina); a serialized or loaded
     ONNX model; a graph-level module (its constants in `context`) or what `trace` gave. `threads`: how many threads a
     call runs on (the cores at hand, or LAMINA_THREADS). `target`: fields of `lamina.target` that differ from this
-    machine, such as `{"vector_bits": 256}`. `observer` is told of every phase when the model is compiled.
+    machine, such as `{"vector_bits": 256}`. `plugins` take part besides those that
+    are installed. `observer` is told of every phase when the model is compiled.
 
     Raises LaminaError for what cannot be read or compiled.
     """
     if _is_artefact(model):
-        return load(cast("str | os.PathLike[str]", model), threads=threads)
-    module, module_context = _graph_module(model, context)
+        return load(cast("str | os.PathLike[str]", model), threads=threads, plugins=plugins)
+    module, module_context = _graph_module(model, context, plugins)
     return _native_executable(
         module, module_context, LEVELS[-1], threads=threads, target=target, cache=cache, observer=observer
     )
 
 
-def load(path: str | os.PathLike[str], *, threads: int | None = None) -> Executable:
-    """The executable that `Executable.save` or `lamina compile` wrote; raises LaminaError for anything else."""
+def load(path: str | os.PathLike[str], *, threads: int | None = None, plugins: Sequence[Plugin] = ()) -> Executable:
+    """The executable that `Executable.save` or `lamina compile` wrote; raises LaminaError for anything else.
+
+    `plugins`, besides those that are installed, define the library calls in it.
+    """
     from lamina.targets.cpu.executable import Executable
 
-    return Executable.load(path, threads=threads)
+    return Executable.load(path, threads=threads, plugins=make_context(plugins).plugins)
 
 
 def executable_for(
@@ -89,6 +95,7 @@ def executable_for(
     level: str = LEVELS[-1].name,
     threads: int | None = None,
     cache: bool = True,
+    plugins: Sequence[Plugin] = (),
     observer: Observer | None = None,
 ) -> Executable | ReferenceExecutable:
     """A model executed at a level of `lamina.pipelines.LEVELS`; the last one is the compiled model."""
@@ -100,8 +107,8 @@ def executable_for(
     if _is_artefact(model):
         if chosen is not LEVELS[-1]:
             raise LaminaError("is compiled already: it cannot run at another level", where=str(model))
-        return load(cast("str | os.PathLike[str]", model), threads=threads)
-    module, context = _graph_module(model, None)
+        return load(cast("str | os.PathLike[str]", model), threads=threads, plugins=plugins)
+    module, context = _graph_module(model, None, plugins)
     if chosen.name != "graph":
         return _native_executable(module, context, chosen, threads=threads, target=None, cache=cache, observer=observer)
     from lamina.targets.reference.executable import ReferenceExecutable
@@ -127,11 +134,15 @@ def compile_to_artefact(
         raise LaminaError(f"cannot be written: {error.strerror}", where=os.fspath(path)) from None
 
 
-def make_context() -> LaminaContext:
-    """A context with every dialect, ours in place of xDSL's where both have one, and an empty resource store."""
+def make_context(plugins: Sequence[Plugin] = ()) -> LaminaContext:
+    """A context with every dialect, ours in place of xDSL's where both have one, and an empty resource store.
+
+    The installed plugins take part, and `plugins`; raises LaminaError where two define the same name.
+    """
     context = LaminaContext()
     for name, factory in {**get_all_dialects(), **pipelines.dialects()}.items():
         context.register_dialect(name, factory)
+    context.add_plugins((*installed_plugins(), *plugins))
     return context
 
 
@@ -200,13 +211,19 @@ def _is_artefact(model: Model) -> bool:
     return isinstance(model, str | os.PathLike) and Path(model).suffix == ARTEFACT_SUFFIX
 
 
-def _graph_module(model: Model, context: LaminaContext | None) -> tuple[ModuleOp, LaminaContext]:
-    """A module that may be changed, and its context."""
+def _graph_module(
+    model: Model, context: LaminaContext | None, plugins: Sequence[Plugin]
+) -> tuple[ModuleOp, LaminaContext]:
+    """A module that may be changed, and its context, in which the plugins take part."""
+    if context is None:
+        context = model.context if isinstance(model, TracedModule) else make_context()
+    if not all(plugin in context.plugins for plugin in plugins):
+        context = context.clone()  # the caller's stays as it is
+        context.add_plugins(plugins)
     if isinstance(model, ModuleOp):
-        return model.clone(), context or make_context()
+        return model.clone(), context
     if isinstance(model, TracedModule):
-        return model.module.clone(), context or model.context
-    context = context or make_context()
+        return model.module.clone(), context
     return load_module(model, context), context
 
 
@@ -241,18 +258,22 @@ def _native_executable(
     from lamina.targets.cpu.executable import Executable
 
     _set_target(module, target)
-    store = disk_cache() if cache else None
+    fingerprints = [fingerprint(plugin) for plugin in context.plugins]
+    # Code of a plugin without files cannot be told from what it was when an entry was made.
+    store = disk_cache() if cache and None not in fingerprints else None
     if store is None:
-        return Executable(_generate(module, context, level, observer), threads=threads, compile_count=1)
-    name = cache_key(level.name, module_text(module)) + ARTEFACT_SUFFIX
+        return Executable(
+            _generate(module, context, level, observer), threads=threads, compile_count=1, plugins=context.plugins
+        )
+    name = cache_key(level.name, module_text(module), *filter(None, fingerprints)) + ARTEFACT_SUFFIX
     found = _cached(store, name, context)
     if found is not None:
-        return Executable(found, threads=threads)
+        return Executable(found, threads=threads, plugins=context.plugins)
     carried = frozenset(context.resources)
     artefact = _generate(module, context, level, observer)
     # The model's own constants come from the model next time.
     store.store(name, lambda path: artefact.save(path, leave_out=carried))
-    return Executable(artefact, threads=threads, compile_count=1)
+    return Executable(artefact, threads=threads, compile_count=1, plugins=context.plugins)
 
 
 def _cached(store: DiskCache, name: str, context: LaminaContext) -> Artefact | None:
@@ -268,6 +289,7 @@ def _cached(store: DiskCache, name: str, context: LaminaContext) -> Artefact | N
 
 def _generate(module: ModuleOp, context: LaminaContext, level: Level, observer: Observer | None) -> Artefact:
     """Run the passes and LLVM: a module at the end of phase `import`, with its target, becomes an artefact."""
+    from lamina.lowering.graph_to_linalg.externs import extern_infos
     from lamina.targets.cpu import jit, llvm
     from lamina.targets.cpu.host import CpuDescription
 
@@ -285,6 +307,7 @@ def _generate(module: ModuleOp, context: LaminaContext, level: Level, observer: 
         tuple((one.name, len(image)) for one, image in zip(modules, objects, strict=True)),
         asdict(description),
         {"llvm": llvm.version()},
+        extern_infos(module),
     )
     return Artefact(manifest, tuple(objects), {key: context.resources.get(key) for key in constants})
 

@@ -49,6 +49,17 @@ class TensorInfo(NamedTuple):
         return f"{self.name}: {self.type_text}"
 
 
+class ExternInfo(NamedTuple):
+    """A function from outside that the code calls."""
+
+    symbol: str
+    op: str
+    """The op of a plugin whose function it is."""
+    buffers: tuple[str, ...]
+    """Dtype and rank of every buffer, such as `float32x2`: inputs, then results."""
+    results: int
+
+
 @dataclass(frozen=True)
 class Manifest:
     """How an artefact is called, and what it was compiled for and by."""
@@ -61,6 +72,7 @@ class Manifest:
     """Name and size in bytes of the object files in `code`."""
     target: Mapping[str, str | int] = field(default_factory=dict[str, str | int])
     versions: Mapping[str, str] = field(default_factory=dict[str, str])
+    externs: tuple[ExternInfo, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The manifest in JSON's types."""
@@ -73,6 +85,7 @@ class Manifest:
             "objects": [list(entry) for entry in self.objects],
             "target": dict(self.target),
             "versions": dict(self.versions),
+            "externs": [[*extern] for extern in self.externs],
         }
 
     @staticmethod
@@ -91,6 +104,10 @@ class Manifest:
             objects=tuple((name, size) for name, size in data["objects"]),
             target=data["target"],
             versions=data["versions"],
+            externs=tuple(
+                ExternInfo(symbol, op, tuple(buffers), results)
+                for symbol, op, buffers, results in data.get("externs", ())
+            ),
         )
 
 

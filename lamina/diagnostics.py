@@ -61,6 +61,8 @@ class Diagnostic:
     where: str | None = None
     notes: tuple[Diagnostic, ...] = ()
     hints: tuple[str, ...] = ()
+    is_context: bool = False
+    """Whether this is a note that a tool added (the op in question, the pass), not part of what was said."""
 
     def __str__(self) -> str:
         head = f"{self.severity.value}: {self.message}"

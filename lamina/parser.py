@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from math import prod
 from pathlib import Path
 from typing import Any
 
 from xdsl.context import Context
 from xdsl.dialect_interfaces.op_asm import OpAsmDialectInterface
-from xdsl.dialects.builtin import AnyFloat, FileLineColLoc, IntAttr, ModuleOp, StringAttr, UnknownLoc
+from xdsl.dialects.builtin import (
+    AnyFloat,
+    ComplexType,
+    FileLineColLoc,
+    IndexType,
+    IntAttr,
+    IntegerType,
+    ModuleOp,
+    RankedStructure,
+    StringAttr,
+    UnknownLoc,
+)
 from xdsl.ir import AttributeInvT, Operation, SSAValue
 from xdsl.parser import AttrParser, Parser, UnresolvedOperand
 from xdsl.utils.exceptions import ParseError
@@ -16,6 +28,9 @@ from xdsl.utils.lexer import Span
 
 from lamina.context import resources_of
 from lamina.diagnostics import LaminaError
+
+MAX_DENSE_ELEMENTS = 2**26
+"""xDSL holds every element of a dense constant, of a splat too, as bytes and for a moment as a list."""
 
 
 class FloatBits(AttrParser._TensorLiteralElement):  # pyright: ignore[reportPrivateUsage]
@@ -51,6 +66,25 @@ class LocatingParser(Parser):
             column = position - self._line_starts[line - 1] + 1
             operation.location = FileLineColLoc(self._name, IntAttr(line + self._line_offset), IntAttr(column))
         return operation
+
+    def _get_op_by_name(self, name: str) -> type[Operation]:
+        try:
+            return super()._get_op_by_name(name)
+        except ParseError:
+            # xDSL points at the token after the name.
+            after = self._current_token.span
+            start = str(after.input.content).rfind(name, 0, after.start)
+            raise ParseError(Span(start, start + len(name), after.input), f"unknown op '{name}'") from None
+
+    def _parse_dense_literal_type(self) -> RankedStructure[IntegerType | IndexType | AnyFloat | ComplexType]:
+        type_ = super()._parse_dense_literal_type()
+        elements = prod(type_.get_shape())
+        if elements > MAX_DENSE_ELEMENTS:
+            self.raise_error(
+                f"a dense constant of {elements} elements is more than the {MAX_DENSE_ELEMENTS} that are read: "
+                "broadcast a scalar, or use dense_resource"
+            )
+        return type_
 
     def _parse_tensor_literal_element(self) -> AttrParser._TensorLiteralElement:
         hexadecimal = self._current_token.text[:2] in ("0x", "0X")

@@ -7,8 +7,8 @@ Pass classes are imported when they are first used.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TypeAlias
 
@@ -18,7 +18,9 @@ from xdsl.ir import Dialect
 from xdsl.passes import ModulePass, PassPipeline
 from xdsl.utils.exceptions import VerifyException
 
+from lamina.context import plugins_of
 from lamina.diagnostics import LaminaError, location_text
+from lamina.plugins import Plugin, merged
 
 PassFactory: TypeAlias = Callable[[], type[ModulePass]]
 DialectFactory: TypeAlias = Callable[[], Dialect]
@@ -143,18 +145,41 @@ LEVELS: tuple[Level, ...] = (
 PHASE_NAMES: tuple[str, ...] = tuple(phase.name for phase in PHASES)
 
 
-def phase(name: str) -> Phase:
+def phases(plugins: Sequence[Plugin] = ()) -> tuple[Phase, ...]:
+    """The phases with the plugins' passes in their places and the plugins' dialects beside `graph`.
+
+    Raises LaminaError for a place that is no pass of the pipeline.
+    """
+    added = frozenset(name for plugin in plugins for name in plugin.dialects)
+    result = [replace(one, allowed=one.allowed | added) if "graph" in one.allowed and added else one for one in PHASES]
+    for plugin in plugins:
+        for place, names in plugin.after.items():
+            number = next((number for number, one in enumerate(result) if place in one.passes), None)
+            if number is None:
+                raise LaminaError(f"plugin '{plugin.name}' puts passes after '{place}', which is in no phase")
+            passes = result[number].passes
+            position = passes.index(place) + 1
+            result[number] = replace(result[number], passes=(*passes[:position], *names, *passes[position:]))
+    return tuple(result)
+
+
+def phase(name: str, plugins: Sequence[Plugin] = ()) -> Phase:
     """The phase called `name`; raises LaminaError with the list of names."""
-    for candidate in PHASES:
+    for candidate in phases(plugins):
         if candidate.name == name:
             return candidate
     raise LaminaError(f"unknown phase '{name}'", hints=(f"the phases are {', '.join(PHASE_NAMES)}",))
 
 
+def phases_between(after: str, to: str, plugins: Sequence[Plugin] = ()) -> tuple[Phase, ...]:
+    """The phases after `after`, up to and with `to`; raises LaminaError for an unknown name."""
+    first, last = (PHASE_NAMES.index(phase(name).name) + 1 for name in (after, to))
+    return phases(plugins)[first:last]
+
+
 def pass_names(*, after: str = "import", to: str) -> tuple[str, ...]:
     """The passes from the end of phase `after` to the end of phase `to`."""
-    first, last = PHASES.index(phase(after)) + 1, PHASES.index(phase(to)) + 1
-    return tuple(name for current in PHASES[first:last] for name in current.passes)
+    return tuple(name for current in phases_between(after, to) for name in current.passes)
 
 
 def dialects() -> dict[str, DialectFactory]:
@@ -177,16 +202,16 @@ def dialects() -> dict[str, DialectFactory]:
     return {"builtin": builtin_dialect, "graph": graph, "cpu": cpu, **tensor_dialects(), **loop_dialects()}
 
 
-def available_passes() -> dict[str, PassFactory]:
-    """xDSL's passes and ours, by name (ours win)."""
+def available_passes(plugins: Sequence[Plugin] = ()) -> dict[str, PassFactory]:
+    """xDSL's passes and ours, by name (ours win), and the plugins'; LaminaError for a name that is defined twice."""
     from xdsl.transforms import get_all_passes
 
-    return {**get_all_passes(), **PASSES}
+    return merged("pass", {**get_all_passes(), **PASSES}, plugins, lambda plugin: plugin.passes)
 
 
-def build_pass(name: str) -> ModulePass:
+def build_pass(name: str, plugins: Sequence[Plugin] = ()) -> ModulePass:
     """The pass called `name` with its default options."""
-    return available_passes()[name]()()
+    return available_passes(plugins)[name]()()
 
 
 @dataclass(frozen=True)
@@ -219,7 +244,8 @@ def check_contract(module: ModuleOp, reached: Phase) -> None:
 
 def run_passes(module: ModuleOp, context: Context, names: Sequence[str]) -> None:
     """Run passes by name, with their default options."""
-    PassPipeline(tuple(build_pass(name) for name in names)).apply(context, module)
+    plugins = plugins_of(context)
+    PassPipeline(tuple(build_pass(name, plugins) for name in names)).apply(context, module)
 
 
 def run_phases(
@@ -235,8 +261,7 @@ def run_phases(
 
     Verifies at phase ends (after every pass with `verify_each`); raises LaminaError where a contract is broken.
     """
-    first, last = PHASES.index(phase(after)) + 1, PHASES.index(phase(to)) + 1
-    for current in PHASES[first:last]:
+    for current in phases_between(after, to, plugins_of(context)):
         start = time.perf_counter()
         for name in current.passes:
             run_passes(module, context, (name,))
@@ -258,37 +283,42 @@ def verify(module: ModuleOp, after: str) -> None:
         raise
 
 
-def facts_after(name: str) -> frozenset[str]:
+def facts_after(name: str, plugins: Sequence[Plugin] = ()) -> frozenset[str]:
     """What the passes up to the end of a phase ensure."""
-    passes = available_passes()
-    last = PHASES.index(phase(name)) + 1
-    return frozenset(fact for current in PHASES[:last] for one in current.passes for fact in _ensures(passes[one]()))
+    passes = available_passes(plugins)
+    last = PHASE_NAMES.index(phase(name).name) + 1
+    done = phases(plugins)[:last]
+    return frozenset(fact for current in done for one in current.passes for fact in _ensures(passes[one]()))
 
 
-def check_order(passes: Sequence[type[ModulePass]], known: frozenset[str] | None) -> None:
+def check_order(passes: Sequence[type[ModulePass]], known: frozenset[str], *, complete: bool) -> None:
     """Raise LaminaError for the first pass that requires what does not hold where it stands.
 
-    `known` are the facts that hold at the start. None means that the input is anybody's: then a requirement is taken to
-    hold at the start unless a later pass of the same pipeline is the one that ensures it, which is a wrong order.
+    `known` are facts that hold at the start. Unless they are `complete`, a requirement that they lack is taken to hold
+    there as well (the input is anybody's) if no later pass of the same pipeline is the one that ensures it: that
+    is a wrong order.
     """
-    facts = set(known or ())
+    facts = set(known)
     for index, pass_type in enumerate(passes):
         missing = _requires(pass_type) - facts
-        later = {other.name: _ensures(other) & missing for other in passes[index + 1 :]}
-        late = sorted({fact for ensured in later.values() for fact in ensured})
-        if known is None and late:
-            givers = " or ".join(f"'{name}'" for name, ensured in later.items() if ensured)
+        later = [other for other in passes[index + 1 :] if _ensures(other) & missing]
+        if later or (missing and complete):
+            givers = {other.name for other in later} or {
+                name for name, factory in PASSES.items() if missing & _ensures(factory())
+            }
+            late = f"; {_quoted(givers)} ensures it only later" if later else ""
             raise LaminaError(
-                f"pass '{pass_type.name}' requires {', '.join(late)}, which {givers} ensures only after it",
-                hints=(f"run {givers} before it",),
-            )
-        if known is not None and missing:
-            givers = [name for name, factory in PASSES.items() if missing & _ensures(factory())]
-            raise LaminaError(
-                f"pass '{pass_type.name}' requires {', '.join(sorted(missing))}, which no earlier pass ensures",
-                hints=(f"run {' or '.join(givers)} before it",) if givers else (),
+                f"pass '{pass_type.name}' requires {', '.join(sorted(missing))}, which no earlier pass ensures{late}",
+                hints=(
+                    f"run {_quoted(givers)} before it",
+                    f"or say that it holds: --assume {','.join(sorted(missing))}",
+                ),
             )
         facts |= missing | _ensures(pass_type)
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return " or ".join(f"'{name}'" for name in sorted(names))
 
 
 def _requires(pass_type: type[ModulePass]) -> frozenset[str]:

@@ -17,12 +17,11 @@ _counts: ContextVar[Counts | None] = ContextVar("pass counters", default=None)
 
 
 @contextmanager
-def counting() -> Generator[Counts]:
-    """Collect what passes count while the block runs."""
-    counts: Counts = {}
+def counting(counts: Counts) -> Generator[None]:
+    """Add what passes count while the block runs to `counts`."""
     token = _counts.set(counts)
     try:
-        yield counts
+        yield
     finally:
         _counts.reset(token)
 
@@ -33,13 +32,18 @@ class LaminaPass(ModulePass):
 
     `requires` and `ensures` are names of facts about the module (`types-inferred`, `kernels-formed`, `scheduled`,
     `buffers`, …). A pipeline refuses a pass whose requirement no earlier pass of it ensures, naming that pass; the
-    documentation and the phase contracts are generated from the same data. `counters` are what the pass counts, by name,
-    each with one line of help (`lamina-opt --statistics`).
+    documentation and the phase contracts are generated from the same data. `counters` are what the pass counts, by
+    name, each with one line of help (`lamina-opt --statistics`).
     """
 
     requires: ClassVar[frozenset[str]] = frozenset()
     ensures: ClassVar[frozenset[str]] = frozenset()
     counters: ClassVar[Mapping[str, str]] = {}
+
+    @property
+    def is_counting(self) -> bool:
+        """Whether somebody collects: what costs time to count is counted only then."""
+        return _counts.get() is not None
 
     def count(self, counter: str, amount: int = 1) -> None:
         """Add to a counter that the pass declares; costs next to nothing when nobody collects."""

@@ -19,10 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Report on the model; exit code 1 when something in it cannot be compiled."""
+    context = api.make_context(model_arguments.given_plugins(options))
     if options.model.endswith(".onnx"):
         from lamina.frontends.onnx import check_model, format_unsupported
 
-        unsupported = check_model(options.model)
+        unsupported = check_model(options.model, plugins=context.plugins)
         if unsupported:
             if options.json:
                 rows = [
@@ -38,7 +39,6 @@ def run(options: argparse.Namespace) -> int:
                 print(json.dumps({"model": options.model, "compiles": False, "unsupported": rows}))
                 return 1
             raise LaminaError(format_unsupported(unsupported), where=options.model)
-    context = api.make_context()
     module = api.load_module(options.model, context)
     ops = Counter(op.name for op in module.walk() if op.name.startswith("graph."))
     inputs, outputs = api.signature(module)

@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
                 number = pipelines.PHASE_NAMES.index(report.phase)
                 api.write_text(module, options.dump_phases / f"{number}-{report.phase}.mlir", context)
 
-        context = api.make_context()
+        context = api.make_context(model_arguments.given_plugins(options))
         start = time.perf_counter()
         module = api.load_module(options.model, context)
         milliseconds = 1e3 * (time.perf_counter() - start)

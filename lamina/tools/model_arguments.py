@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lamina.artefact import TensorInfo
 from lamina.diagnostics import LaminaError
 from lamina.dialects.graph.dims import evaluate, parse_dim, symbols_of
-from lamina.artefact import TensorInfo
+from lamina.plugins import Plugin, load_plugin
+from lamina.tools.plugin_arguments import add_load_argument
 
 Array = npt.NDArray[Any]
 ARTEFACT_SUFFIX = ".lamina"
@@ -25,6 +27,12 @@ def add_model_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model", metavar="MODEL", help="an ONNX file, graph-level text (.mlir), or an artefact (.lamina)"
     )
+    add_load_argument(parser)
+
+
+def given_plugins(options: argparse.Namespace) -> tuple[Plugin, ...]:
+    """The plugins of `--load`; those that are installed take part in any case."""
+    return tuple(load_plugin(module) for module in options.load)
 
 
 def add_execution_arguments(parser: argparse.ArgumentParser) -> None:

@@ -44,6 +44,7 @@ def run(options: argparse.Namespace) -> int:
             level=options.at,
             threads=options.threads,
             cache=not options.no_cache,
+            plugins=model_arguments.given_plugins(options),
             observer=lambda report, _: progress.update(f"compiled to phase {report.phase}"),
         )
         if options.inputs:

@@ -72,7 +72,11 @@ def transformer_encoder() -> onnx.ModelProto:
     padding = torch.zeros(2, 16, dtype=torch.bool)
     padding[1, 12:] = True
     program = torch.onnx.export(
-        Masked().eval(), (torch.randn(2, 16, 64), padding), input_names=["tokens", "padding"], output_names=["encoded"], dynamo=True
+        Masked().eval(),
+        (torch.randn(2, 16, 64), padding),
+        input_names=["tokens", "padding"],
+        output_names=["encoded"],
+        dynamo=True,
     )
     return program.model_proto
 
@@ -114,4 +118,6 @@ if __name__ == "__main__":
         torch.manual_seed(0)
         model = without_weights(export())
         onnx.save(model, HERE / f"{export.__name__}.onnx")
-        print(export.__name__, len(model.graph.node), "nodes,", (HERE / f"{export.__name__}.onnx").stat().st_size, "bytes")
+        print(
+            export.__name__, len(model.graph.node), "nodes,", (HERE / f"{export.__name__}.onnx").stat().st_size, "bytes"
+        )

@@ -19,7 +19,10 @@ PAIRS = [
     ("The weather is lovely today.", "He drove to the stadium."),
     ("How do I compile a neural network?", "Compilers translate models into machine code."),
     ("How do I compile a neural network?", "The cat sits outside in the garden."),
-    ("Paris is the capital of France.", "Berlin is the capital of Germany, a country in Europe with about 84 million people."),
+    (
+        "Paris is the capital of France.",
+        "Berlin is the capital of Germany, a country in Europe with about 84 million people.",
+    ),
     ("Hello", "Bonjour"),
 ]
 

@@ -148,7 +148,7 @@ def test_keys_depend_on_the_compilers_version(monkeypatch):
 def test_the_compilers_version_follows_its_sources(monkeypatch, tmp_path):
     source = tmp_path / "module.py"
     source.write_text("x = 1\n")
-    monkeypatch.setattr(cache.lamina, "__path__", [str(tmp_path)])
+    monkeypatch.setattr(cache, "SOURCES", tmp_path)
     versions = set()
     for seconds in (1000, 2000):
         os.utime(source, (seconds, seconds))

@@ -45,6 +45,7 @@ from lamina.dialects.graph.dims import parse_dim
 from lamina.dialects.graph.types import BFLOAT16, DTYPES, dtype_of, ui8, ui16
 from lamina.lowering.graph_to_linalg.graph_to_linalg import GraphToLinalgPass
 from lamina.lowering.graph_to_linalg.kernel import lower_kernel
+from lamina.lowering.graph_to_linalg.rules import core_rules
 from lamina.parser import parse_text
 from lamina.passes.graph.shape_analysis import ShapeAnalysis
 from lamina.passes.graph.share_kernels import kernels_of
@@ -76,7 +77,7 @@ class Compiled:
         for kernel in kernels_of(module.clone()):
             # What the arguments of a lowered kernel are, in terms of those of the kernel in graph ops.
             name, analysis = kernel.sym_name.data, ShapeAnalysis(kernel)
-            signature = lower_kernel(kernel)
+            signature = lower_kernel(kernel, core_rules())
             origins = [analysis.origin(symbol) for symbol in signature.symbols]
             self.calls[name] = (signature.tensors, [(origin.value.index, origin.index) for origin in origins])
         GraphToLinalgPass().apply(self.context, module)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from loop_testing import NAIVE, Native, lowered, needs_mlir, new_context, parse
+from loop_testing import FULL, NAIVE, Native, lowered, needs_mlir, new_context, parse
 from xdsl.dialects.builtin import UnknownLoc
 
 from lamina.diagnostics import LaminaError
@@ -208,9 +208,6 @@ def test_buffers_that_live_at_once_do_not_overlap() -> None:
 
 
 def test_static_buffers_fit_into_gaps() -> None:
-    text = """
-func.func private @use(%a: tensor<?xi8>, %b: tensor<?xi8>) -> tensor<?xi8>
-"""
     kernel = elementwise("k", "%y = arith.addf %a1, %a1 : f32", 1, "N")
     sizes = [1000, 10, 500]
     text = "".join(kernel.replace("@k", f"@k{size}").replace("N", str(size)) for size in sizes)
@@ -299,6 +296,16 @@ func.func @main(%x: tensor<3xf32>, %z: tensor<3xf32>) -> (tensor<3xf32> {lamina.
     Native(lowered(text, NAIVE))([x, z], [copy], [])
     np.testing.assert_array_equal((x, z), wanted)
     np.testing.assert_array_equal(copy, wanted[1])
+
+
+@pytest.mark.parametrize("alias", [0, 7])
+def test_an_input_is_donated_to_one_result(alias: int) -> None:
+    text = f"""
+func.func @main(%x: tensor<3xf32>) -> (tensor<3xf32> {{lamina.alias = 0 : i64}}, tensor<3xf32> {{lamina.alias = {alias} : i64}}) {{
+  func.return %x, %x : tensor<3xf32>, tensor<3xf32>
+}}"""
+    with pytest.raises(LaminaError, match="an input of its own"):
+        BufferizePass().apply(new_context(), parse(text))
 
 
 # Control flow
@@ -489,10 +496,35 @@ def test_schedules_that_cannot_be_carried_out_are_errors(schedule: str, body: st
     assert error.value.where is not None
 
 
+@needs_mlir
+def test_stages_of_main_stay_in_order_with_its_calls() -> None:
+    """A scheduled stage is not moved across a call that reads its result, nor a fill away from its first reader."""
+    attributes = 'attrs = {lamina.axes = ["i"], lamina.schedule = {kind = "rows", parallel = ["i"]}}'
+    stage = """
+  {result} = linalg.generic {{indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>], iterator_types = ["parallel"]}}
+    ins({source} : tensor<?xf32>) outs({target} : tensor<?xf32>) {attributes} {{
+  ^bb0(%a{n}: f32, %o{n}: f32):
+    %y{n} = arith.addf %a{n}, %o{n} : f32
+    linalg.yield %y{n} : f32
+  }} -> tensor<?xf32>
+"""
+    text = DOUBLE + "func.func @main(%x: tensor<?xf32>) -> tensor<?xf32> {" + SIZES
+    text += "  %one = arith.constant 1.0 : f32\n  %e = tensor.empty(%n) : tensor<?xf32>\n"
+    text += "  %f = linalg.fill ins(%one : f32) outs(%e : tensor<?xf32>) -> tensor<?xf32>\n"
+    text += stage.format(result="%s", source="%x", target="%f", attributes="", n=0)
+    text += stage.format(result="%t", source="%x", target="%s", attributes=attributes, n=1)
+    text += call("u", "double", "%t")
+    text += "  %g = tensor.empty(%n) : tensor<?xf32>\n"
+    text += "  %h = linalg.fill ins(%one : f32) outs(%g : tensor<?xf32>) -> tensor<?xf32>\n"
+    text += stage.format(result="%v", source="%u", target="%h", attributes=attributes, n=2)
+    text += "  func.return %v : tensor<?xf32>\n}"
+    x, y = random(5), np.zeros(5, np.float32)
+    Native(lowered(text, FULL))([x], [y], [5])
+    np.testing.assert_allclose(y, 2 * (1 + 2 * x) + 1, rtol=1e-5)
+
+
 @pytest.mark.parametrize("passes", [1, 2, 3, 4, 5])
 def test_every_op_keeps_a_location(passes: int) -> None:
-    from loop_testing import FULL
-
     text = SCHEDULED.replace("SCHEDULE", GOOD).replace("BODY", "arith.addf %p, %z")
     text += """
 func.func @main(%a: tensor<8x4xf32>, %b: tensor<4x16xf32>) -> tensor<8x16xf32> {

@@ -65,6 +65,7 @@ class Differentiability(Enum):
     BY_DECOMPOSITION = "through its decomposition"
     INTEGER_VALUED = "none: the result is an integer or a boolean"
     DISCRETE = "none: piecewise constant"
+    OPAQUE = "none: a library call"
     STRUCTURAL = "none: a terminator or a constant"
 
 

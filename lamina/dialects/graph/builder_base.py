@@ -130,18 +130,27 @@ class BuilderBase:
 
     # Creation
 
-    def create(self, name: str, operands: Sequence[SSAValue], **properties: Any) -> OpResult:
-        """Insert `graph.NAME` with one result; properties as `property_of` takes them, None and False left out."""
+    def create(self, name: str | type[GraphOp], operands: Sequence[SSAValue], **properties: Any) -> OpResult:
+        """Insert `graph.NAME`, or an op of a class, with one result.
+
+        Properties are as `property_of` takes them; None and False are left out.
+        """
         return self.create_with_regions(name, operands, (), 1, **properties)[0]
 
     def create_with_regions(
-        self, name: str, operands: Sequence[SSAValue], regions: Sequence[Region], result_count: int, **properties: Any
+        self,
+        name: str | type[GraphOp],
+        operands: Sequence[SSAValue],
+        regions: Sequence[Region],
+        result_count: int,
+        **properties: Any,
     ) -> Sequence[OpResult]:
-        """Insert `graph.NAME` with regions and any number of results."""
+        """Insert `graph.NAME`, or an op of a class, with regions and any number of results."""
         attributes = {
             key: property_of(value) for key, value in properties.items() if value is not None and value is not False
         }
-        op = op_types()[name].create(
+        op_type = op_types()[name] if isinstance(name, str) else name
+        op = op_type.create(
             operands=operands,
             result_types=[NoneAttr()] * result_count,
             properties=attributes,

@@ -33,6 +33,14 @@ MAX_DENSE_ELEMENTS = 64
 """Constants of more elements (splats aside) live in the resource store."""
 
 
+def is_splat(value: Attribute) -> bool:
+    """Whether a `dense` constant has elements, all of them equal."""
+    if not isinstance(value, DenseIntOrFPElementsAttr):
+        return False
+    elements = cast(DenseIntOrFPElementsAttr[Any], value)
+    return len(elements) > 0 and elements.is_splat()
+
+
 @irdl_op_definition
 class ConstantOp(GraphOp, HasFolderInterface):
     """A tensor known when the model is compiled.

@@ -27,7 +27,7 @@ from lamina.dialects.graph.construction import (
     unequal_pairs,
 )
 from lamina.dialects.graph.conversion import convert
-from lamina.dialects.graph.dims import Dim, Shape, fresh, product
+from lamina.dialects.graph.dims import Dim, Shape, fresh, maximum, product
 from lamina.dialects.graph.indexing import (
     PAD_MODES,
     padded_size,
@@ -127,7 +127,8 @@ class PaddingOp(DataMovementOp, ABC):
                 raise InferenceError(f"{self.name}: expected at most {size} elements to crop on axis {axis}")
             if mode != "constant" and size == 0 and padded != 0:
                 raise InferenceError(f"{self.name}: mode {mode}: expected a non-empty axis {axis} to pad, found size 0")
-            shape.append(padded)
+            # A symbolic axis may turn out shorter than what is cropped: then nothing is left of it.
+            shape.append(maximum(padded, 0))
         return self.moved(operands, tuple(shape))
 
 

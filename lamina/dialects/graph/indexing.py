@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from lamina.dialects.graph.base import Array, InferenceError
 from lamina.dialects.graph.construction import check_axes
-from lamina.dialects.graph.dims import MAX_SIZE, Dim, Shape, bounds, ceil_divide, fresh, maximum, minimum, product
+from lamina.dialects.graph.dims import MAX_SIZE, Dim, Shape, bounds, ceil_divide, maximum, minimum, product
 
 Positions = npt.NDArray[np.int64]
 
@@ -33,20 +33,21 @@ def reshaped(name: str, operand: Shape, shape: Sequence[Dim]) -> Shape:
 
 
 def slice_size(size: Dim, start: Dim, limit: Dim, stride: int) -> Dim:
-    """len(range(size)[start:limit:stride]) for a positive stride; a fresh symbol where a bound's sign is unknown."""
+    """len(range(size)[start:limit:stride]) for a positive stride."""
     if isinstance(limit, int) and limit >= MAX_SIZE:
         limit = size
     first, last = _from_start(size, start), _from_start(size, limit)
-    if first is None or last is None:
-        return fresh()
     return maximum(ceil_divide(minimum(last, size) - maximum(first, 0), stride), 0)
 
 
-def _from_start(size: Dim, bound: Dim) -> Dim | None:
+def _from_start(size: Dim, bound: Dim) -> Dim:
     low, high = bounds(bound)
     if low >= 0:
         return bound
-    return size + bound if high < 0 else None
+    if high < 0:
+        return size + bound
+    is_negative = minimum(maximum(bound * -1, 0), 1)
+    return bound + is_negative * size
 
 
 def padded_size(size: Dim, low: Dim, high: Dim, interior: int) -> Dim:

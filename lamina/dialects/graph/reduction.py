@@ -30,7 +30,7 @@ from lamina.dialects.graph.construction import (
     flag,
     without_axes,
 )
-from lamina.dialects.graph.dims import Dim
+from lamina.dialects.graph.dims import Dim, maximum
 from lamina.dialects.graph.properties import INTEGERS, TENSOR, Keyword, integer, integers
 from lamina.dialects.graph.types import BFLOAT16, FLOAT16, INTEGER_OR_BOOLEAN, NUMBER, ElementKind
 
@@ -87,7 +87,7 @@ def check_kind(name: str, kind: str, element_type: Attribute, allowed: Mapping[s
 def window_output_size(size: Dim, window: Dim, stride: int, dilation: int, low: int, high: int) -> Dim:
     """The number of positions of a dilated window: (size + padding - window) // stride + 1, and 0 where none fits."""
     count = (size + low + high - ((window - 1) * dilation + 1)) // stride + 1
-    return max(count, 0) if isinstance(count, int) else count
+    return maximum(count, 0)
 
 
 def windows(padded: Array, sizes: Sequence[int], strides: Sequence[int], dilations: Sequence[int]) -> Array:

@@ -28,7 +28,7 @@ from lamina.dialects.graph.types import dtype_of
 from lamina.frontends.onnx import functions, schemas
 from lamina.frontends.onnx.builder import OnnxBuilder
 from lamina.frontends.onnx.loader import LoadedModel, ModelSource, load
-from lamina.frontends.onnx.node import Node, decode
+from lamina.frontends.onnx.node import Converter, Node, decode
 from lamina.frontends.onnx.report import (
     AlreadyReported,
     Unsupported,
@@ -36,7 +36,7 @@ from lamina.frontends.onnx.report import (
     UnsupportedReport,
     format_unsupported,
 )
-from lamina.frontends.onnx.tables import find_converter, unsupported_reason
+from lamina.frontends.onnx.tables import find_converter, plugin_converters, unsupported_reason
 from lamina.frontends.onnx.tensors import checked_shape, element_type, tensor_array, tensor_shape
 from lamina.frontends.onnx.validation import (
     function_key,
@@ -46,6 +46,7 @@ from lamina.frontends.onnx.validation import (
     subgraphs,
     validate,
 )
+from lamina.plugins import Plugin
 from lamina.resources import ResourceStore
 
 MAX_NODES = 250_000
@@ -65,7 +66,7 @@ def import_model(model: ModelSource, context: LaminaContext, *, dims: Mapping[st
     that in one error).
     """
     loaded = load(model)
-    importer = _Importer(loaded, context.resources, dims or {}, weights=True)
+    importer = _Importer(loaded, context.resources, dims or {}, context.plugins, weights=True)
     module = importer.run()
     findings = importer.report.findings()
     if findings:
@@ -73,13 +74,15 @@ def import_model(model: ModelSource, context: LaminaContext, *, dims: Mapping[st
     return module
 
 
-def check_model(model: ModelSource, *, dims: Mapping[str, int] | None = None) -> Sequence[Unsupported]:
-    """Everything in the model that cannot be compiled; empty when nothing is in the way.
+def check_model(
+    model: ModelSource, *, dims: Mapping[str, int] | None = None, plugins: Sequence[Plugin] = ()
+) -> Sequence[Unsupported]:
+    """Everything in the model that cannot be compiled, with these plugins; empty when nothing is in the way.
 
     Weights are not read (constants of a few elements are: shapes and axes depend on them). Raises LaminaError when the
     model cannot be read or is invalid.
     """
-    importer = _Importer(load(model), ResourceStore(), dims or {}, weights=False)
+    importer = _Importer(load(model), ResourceStore(), dims or {}, plugins, weights=False)
     importer.run()
     return importer.report.findings()
 
@@ -123,8 +126,17 @@ class Scope:
 
 
 class _Importer:
-    def __init__(self, loaded: LoadedModel, resources: ResourceStore, dims: Mapping[str, int], *, weights: bool):
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        resources: ResourceStore,
+        dims: Mapping[str, int],
+        plugins: Sequence[Plugin],
+        *,
+        weights: bool,
+    ):
         self.loaded = loaded
+        self.plugin_converters = plugin_converters(plugins)
         self.dims = {symbol_name(name): size for name, size in dims.items()}
         self.weights = weights
         self.report = UnsupportedReport()
@@ -321,7 +333,7 @@ class _Importer:
             return self._call(function, proto, name, scope)
         schema = schemas.find(proto.op_type, domain, scope.opsets)
         version = schema.since_version if schema else scope.opsets.get(domain, 1)
-        converter = find_converter(domain, proto.op_type, version)
+        converter = self._converter(domain, proto.op_type, version)
         body = schema is not None and schemas.has_body(schema)
         if converter is None and not body:
             raise UnsupportedNode(unsupported_reason(domain, proto.op_type, schema is not None))
@@ -341,6 +353,9 @@ class _Importer:
         except CONVERSION_ERRORS as error:
             raise LaminaError(f"{proto.op_type} cannot be converted: {error}") from error
         return (results,) if isinstance(results, SSAValue) else results
+
+    def _converter(self, domain: str, op_type: str, version: int) -> Converter | None:
+        return find_converter(domain, op_type, version) or self.plugin_converters.get((domain, op_type))
 
     def _attributes(self, proto: onnx.NodeProto, scope: Scope) -> dict[str, object]:
         values: dict[str, object] = {}
@@ -436,7 +451,7 @@ class _Importer:
                 self._survey(inner, f"{name}/{inner.name or f'{inner.op_type}_{index}'}", scope)
         schema = schemas.find(proto.op_type, domain, scope.opsets)
         version = schema.since_version if schema else scope.opsets.get(domain, 1)
-        if find_converter(domain, proto.op_type, version) or (schema is not None and schemas.has_body(schema)):
+        if self._converter(domain, proto.op_type, version) or (schema is not None and schemas.has_body(schema)):
             return
         self.report.add(domain, proto.op_type, name, unsupported_reason(domain, proto.op_type, schema is not None))
 

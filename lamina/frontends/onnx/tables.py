@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from lamina.frontends.onnx import normalization
 from lamina.frontends.onnx.contraction import CONTRACTION
@@ -16,6 +16,7 @@ from lamina.frontends.onnx.node import Converter, Versions
 from lamina.frontends.onnx.normalization import NORMALIZATION
 from lamina.frontends.onnx.reduction import REDUCTION
 from lamina.frontends.onnx.report import DATA_DEPENDENT
+from lamina.plugins import Plugin, merged
 
 CONVERTERS: Mapping[str, Mapping[str, Versions]] = {
     "": {
@@ -65,6 +66,13 @@ REASONS: Mapping[str, str] = {
     ),
 }
 """Why operators of the default domain are not converted, where there is more to say than "not built yet"."""
+
+
+def plugin_converters(plugins: Sequence[Plugin]) -> Mapping[tuple[str, str], Converter]:
+    """The plugins' converters; raises LaminaError for an operator that we or another plugin convert too."""
+    core = {(domain, op_type): versions for domain, ops in CONVERTERS.items() for op_type, versions in ops.items()}
+    table = merged("ONNX operator", dict.fromkeys(core), plugins, lambda plugin: plugin.onnx)
+    return {key: converter for key, converter in table.items() if converter is not None}
 
 
 def find_converter(domain: str, op_type: str, version: int) -> Converter | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from xdsl.dialects.builtin import IntegerAttr, i64
 from xdsl.ir import Block, Operation, SSAValue
@@ -27,6 +27,9 @@ from lamina.lowering.graph_to_linalg.emitter import (
     signless,
 )
 from lamina.lowering.graph_to_linalg.indexing import ZERO, Index, Indices, Linear, is_operand_map
+
+if TYPE_CHECKING:
+    from lamina.lowering.graph_to_linalg.stages import StageRule
 
 
 class NotLinear(Exception):
@@ -122,19 +125,16 @@ class Inputs:
 class Body(Scope, Indexer):
     """A stage's body, or a branch inside one."""
 
-    def __init__(
-        self, function: FunctionScope, iteration: Shape, inputs: Inputs, rules: Rules, parent: Body | None = None
-    ):
+    def __init__(self, function: FunctionScope, iteration: Shape, inputs: Inputs, parent: Body | None = None):
         Scope.__init__(self, parent or function, parent.location if parent else function.location)
         Indexer.__init__(self, function, iteration)
         self.inputs = inputs
-        self.rules = rules
         self.sizes = iteration
         self.whole: Body = parent.whole if parent else self
 
     def branch(self) -> Body:
         """A body for a region inside this one."""
-        return Body(self.function, self.sizes, self.inputs, self.rules, self)
+        return Body(self.function, self.sizes, self.inputs, self)
 
     # ---- reading
 
@@ -155,7 +155,7 @@ class Body(Scope, Indexer):
 
     def compute_element(self, op: Operation, indices: Indices) -> SSAValue:
         """The element of an op's result at `indices`; raises LaminaError for an op without a rule."""
-        rule = self.rules.scalar.get(op.name)
+        rule = self.function.rules.scalar.get(op.name)
         if rule is None:
             raise LaminaError(f"no lowering to linalg for '{op.name}'", where=location_text(op.location))
         return rule(self, op, indices)
@@ -163,10 +163,20 @@ class Body(Scope, Indexer):
     def _load(self, value: SSAValue, indices: Indices) -> SSAValue:
         source, shape = self.function.values[value], self.function.canonical_shape(value)
         simple = tuple(self._without_unit_dims(index, size) for index, size in zip(indices, shape, strict=True))
-        if is_operand_map(simple, shape, self.iteration):
+        if is_operand_map(simple, shape, self.iteration) and self._may_be_loaded(simple, shape):
             return self.inputs.argument(source, tuple(index for index in simple if isinstance(index, Linear)))
         positions = [self.index(index) for index in simple]
         return self.emit(tensor.ExtractOp, (source, *positions), element_type_of(source))
+
+    def _may_be_loaded(self, indices: Indices, shape: Shape) -> bool:
+        """Whether a position can be loaded in every iteration.
+
+        A generic loads its operands unconditionally, so what a branch reads has to be inside without its condition.
+        """
+        return self.whole is self or all(
+            self.is_at_least(index, 0) and self.is_at_most(index, size - 1)
+            for index, size in zip(indices, shape, strict=True)
+        )
 
     def _without_unit_dims(self, index: Index, size: Dim) -> Index:
         """Drop iteration dims of size 1, so that `d0` on a longer axis is position 0."""
@@ -278,6 +288,7 @@ class Rules:
 
     scalar: Mapping[str, ScalarRule]
     index: Mapping[str, IndexRule]
+    stage: Mapping[str, StageRule]
 
 
 def through_index_rule(rule: IndexRule) -> ScalarRule:

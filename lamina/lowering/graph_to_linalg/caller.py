@@ -22,13 +22,16 @@ from xdsl.dialects.builtin import (
     i64,
 )
 from xdsl.ir import Attribute, Block, Operation, OpResult, Region, SSAValue
+from xdsl.traits import is_side_effect_free
 
-from lamina.diagnostics import location_text
+from lamina.diagnostics import LaminaError, location_text
 from lamina.dialects.graph.base import GraphOp
 from lamina.dialects.graph.dims import Dim, Shape, symbols_of
+from lamina.dialects.graph.extern import ExternOp
 from lamina.dialects.graph.types import is_unsigned
 from lamina.dialects.loop import arith, scf
 from lamina.dialects.tensor import tensor
+from lamina.lowering.graph_to_linalg.body import Rules
 from lamina.lowering.graph_to_linalg.data_movement import ELEMENT_OPERANDS, size_symbols
 from lamina.lowering.graph_to_linalg.emitter import (
     FunctionScope,
@@ -37,6 +40,7 @@ from lamina.lowering.graph_to_linalg.emitter import (
     signless,
     signless_type,
 )
+from lamina.lowering.graph_to_linalg.externs import Externs
 from lamina.lowering.graph_to_linalg.kernel import KernelSignature, lower_stages, replace_body
 from lamina.passes.graph.shape_analysis import Equality, ShapeAnalysis, argument_attributes, result_attributes
 
@@ -48,10 +52,19 @@ VIEWS = frozenset(("graph.reshape", "graph.dynamic_reshape"))
 class CallerLowering:
     """Lowers one function that is no kernel."""
 
-    def __init__(self, caller: func.FuncOp, analysis: ShapeAnalysis, signatures: Mapping[str, KernelSignature]):
+    def __init__(
+        self,
+        caller: func.FuncOp,
+        analysis: ShapeAnalysis,
+        signatures: Mapping[str, KernelSignature],
+        rules: Rules,
+        externs: Externs,
+    ):
         self.caller = caller
         self.analysis = analysis
         self.signatures = signatures
+        self.rules = rules
+        self.externs = externs
         self.needed: set[SSAValue] = set()
         self.checked: set[frozenset[Dim]] = set()
         self.checks: dict[Operation, list[Equality]] = {}
@@ -63,7 +76,7 @@ class CallerLowering:
         caller = self.caller
         source = caller.body.block
         self._mark_needed()
-        function = FunctionScope(self.analysis, location=caller.location)
+        function = FunctionScope(self.analysis, self.rules, location=caller.location)
         block = Block(arg_types=[signless_type(argument.type) for argument in source.args])
         for old, new in zip(source.args, block.args, strict=True):
             function.values[old] = new
@@ -97,6 +110,8 @@ class CallerLowering:
             elif op.name in CONTROL_FLOW:
                 for operand in op.operands:
                     self._need(operand)
+            elif isinstance(op, ExternOp) and not is_side_effect_free(op):
+                self._need_extern(op)
 
     def _need(self, value: SSAValue) -> None:
         pending = [value]
@@ -111,6 +126,8 @@ class CallerLowering:
             elif op.name in VIEWS:
                 pending.append(op.operands[0])
                 self._need_sizes(self.analysis.shape(value))
+            elif isinstance(op, ExternOp):
+                self._need_extern(op)
             elif isinstance(op, GraphOp) and op.name not in CONTROL_FLOW:
                 unused = ELEMENT_OPERANDS.get(op.name, ())
                 pending += [operand for index, operand in enumerate(op.operands) if index not in unused]
@@ -118,6 +135,20 @@ class CallerLowering:
                     origin = self.analysis.origin(name)
                     if origin is not None and origin.value is not value:
                         pending.append(origin.value)
+
+    def _need_extern(self, op: ExternOp) -> None:
+        """A library call needs all its operands, and memory for all its results."""
+        for operand in op.operands:
+            self._need(operand)
+        for result in op.results:
+            self.needed.add(result)
+            shape = self.analysis.shape(result)
+            if any(self.analysis.derived_from(size, result) for size in shape):
+                raise LaminaError(
+                    f"{op.name}: the sizes of its results do not follow from those of its operands",
+                    where=location_text(op.location),
+                )
+            self._need_sizes(shape)
 
     def _need_sizes(self, sizes: Sequence[Dim], of: SSAValue | None = None) -> None:
         for name in {name for size in sizes for name in symbols_of(size)}:
@@ -145,6 +176,8 @@ class CallerLowering:
                 rule(self, function, op)
             elif isinstance(op, func.CallOp):
                 self._call(function, op)
+            elif isinstance(op, ExternOp):
+                self._extern(function, op)
             else:
                 for result in op.results:
                     if result in self.needed:
@@ -163,6 +196,21 @@ class CallerLowering:
         for old, new in zip(op.results, call.results, strict=True):
             function.values[old] = new
             new.name_hint = old.name_hint
+
+    def _extern(self, function: FunctionScope, op: ExternOp) -> None:
+        """A library call; every operand and destination is cast to the type that the function takes."""
+        if op.results and op.results[0] not in self.needed:
+            return
+        declared = self.externs.declare(op)
+        values = [function.values[operand] for operand in op.operands]
+        values += [function.empty_like(result) for result in op.results]
+        operands = [
+            cast_to(function, value, type_) for value, type_ in zip(values, declared.function_type.inputs, strict=True)
+        ]
+        call = func.CallOp(declared.sym_name.data, operands, declared.function_type.outputs.data)
+        function.append(call)
+        for old, new in zip(op.results, call.results, strict=True):
+            function.values[old] = cast_to(function, new, signless_type(old.type))
 
     def _value(self, function: FunctionScope, op: Operation, result: SSAValue) -> SSAValue:
         elements = self._known_elements(result)

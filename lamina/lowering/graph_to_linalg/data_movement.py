@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, DenseResourceAttr, i64
+from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, i64
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from lamina.diagnostics import LaminaError, location_text
+from lamina.dialects.graph.constant import is_splat
 from lamina.dialects.graph.dims import Dim, Shape, symbols_of
 from lamina.dialects.graph.types import is_float, is_unsigned
 from lamina.dialects.loop import arith
@@ -343,9 +344,7 @@ def _shape_of(body: Body, op: Operation, indices: Indices) -> SSAValue:
 
 def splat_value(value: Attribute) -> float | int | None:
     """The element that all elements of a `dense` constant equal; None for other constants."""
-    if isinstance(value, DenseResourceAttr) or not isinstance(value, DenseIntOrFPElementsAttr) or not value.is_splat():
-        return None
-    return value.get_attrs()[0].value.data
+    return cast(DenseIntOrFPElementsAttr, value).get_attrs()[0].value.data if is_splat(value) else None
 
 
 def _constant(body: Body, op: Operation, indices: Indices) -> SSAValue:

@@ -32,6 +32,9 @@ from lamina.lowering.graph_to_linalg.properties import integer, keyword
 Compute: TypeAlias = Callable[[Scope, Attribute, Sequence[SSAValue]], SSAValue]
 """An op on scalars: the operands' graph-level element type (f32 for f16 and bf16), the operands, the result."""
 
+ScalarFunction: TypeAlias = Callable[[Scope, Operation, Sequence[SSAValue]], SSAValue]
+"""An op on scalars: the op, for its properties; one element of each operand, f32 for f16 and bf16; the result."""
+
 NARROW_FLOATS = (Float16Type, BFloat16Type)
 
 
@@ -264,16 +267,26 @@ def read_operand(body: Body, op: Operation, index: int, indices: Indices) -> SSA
     return body.read(operand, tuple(ZERO if stretch else at for at, stretch in zip(aligned, stretched, strict=True)))
 
 
-def _elementwise(compute: Compute) -> ScalarRule:
+def elementwise_rule(compute: ScalarFunction) -> ScalarRule:
+    """The rule of an op whose operands have one element type, by its function of scalars."""
+
     def rule(body: Body, op: Operation, indices: Indices) -> SSAValue:
         element_type = element_type_of(op.operands[0])
         operands = [read_operand(body, op, index, indices) for index in range(len(op.operands))]
         if not isinstance(element_type, NARROW_FLOATS):
-            return compute(body, element_type, operands)
-        result = compute(body, f32, [body.emit(arith.ExtFOp, (operand,), f32) for operand in operands])
+            return compute(body, op, operands)
+        result = compute(body, op, [body.emit(arith.ExtFOp, (operand,), f32) for operand in operands])
         return body.emit(arith.TruncFOp, (result,), element_type) if result.type == f32 else result
 
     return rule
+
+
+def _elementwise(compute: Compute) -> ScalarRule:
+    def by_element_type(scope: Scope, op: Operation, operands: Sequence[SSAValue]) -> SSAValue:
+        element_type = element_type_of(op.operands[0])
+        return compute(scope, f32 if isinstance(element_type, NARROW_FLOATS) else element_type, operands)
+
+    return elementwise_rule(by_element_type)
 
 
 def _is_inf(body: Body, op: Operation, indices: Indices) -> SSAValue:

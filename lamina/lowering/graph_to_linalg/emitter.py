@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from xdsl.dialects.builtin import (
     DYNAMIC_INDEX,
@@ -28,6 +28,9 @@ from lamina.dialects.loop import arith, scf
 from lamina.dialects.loop.types import is_tensor
 from lamina.dialects.tensor import tensor
 from lamina.passes.graph.shape_analysis import ShapeAnalysis
+
+if TYPE_CHECKING:
+    from lamina.lowering.graph_to_linalg.body import Rules
 
 INDEX = IndexType()
 
@@ -157,24 +160,28 @@ class Scope:
 class FunctionScope(Scope):
     """The body of a function, or of a region inside one, with the sizes that a shape analysis knows.
 
+    `rules` are the lowerings that are looked up by op name.
+
     `values` maps graph-level tensors to the tensors that stand for them, `sizes` symbols that are given as `index`.
     """
 
     def __init__(
         self,
         analysis: ShapeAnalysis,
+        rules: Rules,
         parent: FunctionScope | None = None,
         location: LocationAttr | None = None,
     ):
         super().__init__(parent or Scope(location=location), location)
         self.analysis = analysis
+        self.rules = rules
         self.values: dict[SSAValue, SSAValue] = parent.values if parent else {}
         self.sizes: dict[str, SSAValue] = parent.sizes if parent else {}
         self.canonical = parent.canonical if parent else EqualSizes(analysis)
 
     def nested(self) -> FunctionScope:
         """A scope for a region."""
-        return FunctionScope(self.analysis, self, self.location)
+        return FunctionScope(self.analysis, self.rules, self, self.location)
 
     def finished_ops(self) -> list[Operation]:
         """All ops of the function: constants first."""

@@ -9,6 +9,7 @@ from xdsl.context import Context
 from xdsl.dialects import func
 from xdsl.dialects.builtin import ModuleOp
 
+from lamina.context import plugins_of
 from lamina.passes.base import LaminaPass
 from lamina.passes.graph.share_kernels import is_kernel, kernels_of
 
@@ -25,6 +26,7 @@ class GraphToLinalgPass(LaminaPass):
     ```
 
     Each stored value of a kernel is one `linalg.generic`; elementwise ops and data movement are inlined into its body.
+    Library calls become calls of private functions without a body.
     """
 
     name = "graph-to-linalg"
@@ -33,10 +35,13 @@ class GraphToLinalgPass(LaminaPass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         from lamina.lowering.graph_to_linalg.caller import CallerLowering
+        from lamina.lowering.graph_to_linalg.externs import Externs
         from lamina.lowering.graph_to_linalg.kernel import lower_kernel
         from lamina.lowering.graph_to_linalg.normalize import normalize
+        from lamina.lowering.graph_to_linalg.rules import rules_with
         from lamina.passes.graph.shape_analysis import ShapeAnalysis
 
+        rules = rules_with(plugins_of(ctx))
         callers = [
             inner for inner in op.ops if isinstance(inner, func.FuncOp) and not is_kernel(inner) and inner.body.blocks
         ]
@@ -45,6 +50,8 @@ class GraphToLinalgPass(LaminaPass):
                 normalize(block)
         # The analysis of a caller looks into the kernels: before these change.
         analyses = [ShapeAnalysis(caller) for caller in callers]
-        signatures = {kernel.sym_name.data: lower_kernel(kernel) for kernel in kernels_of(op)}
+        signatures = {kernel.sym_name.data: lower_kernel(kernel, rules) for kernel in kernels_of(op)}
+        externs = Externs()
         for caller, analysis in zip(callers, analyses, strict=True):
-            CallerLowering(caller, analysis, signatures).lower()
+            CallerLowering(caller, analysis, signatures, rules, externs).lower()
+        op.body.block.add_ops(externs.declarations.values())

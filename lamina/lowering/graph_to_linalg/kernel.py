@@ -9,6 +9,7 @@ from xdsl.dialects import func
 from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, FunctionType
 from xdsl.ir import Attribute, Block, BlockArgument, Operation, OpResult, SSAValue
 
+from lamina.lowering.graph_to_linalg.body import Rules
 from lamina.lowering.graph_to_linalg.data_movement import ELEMENT_OPERANDS, size_symbols
 from lamina.lowering.graph_to_linalg.emitter import INDEX, FunctionScope, signless_type
 from lamina.lowering.graph_to_linalg.normalize import normalize
@@ -25,14 +26,14 @@ class KernelSignature:
     symbols: tuple[str, ...]
 
 
-def lower_kernel(kernel: func.FuncOp) -> KernelSignature:
+def lower_kernel(kernel: func.FuncOp, rules: Rules) -> KernelSignature:
     """Replace a kernel's body and signature: (inputs…) -> results becomes (inputs…, sizes…, destinations…) -> results.
 
     Inputs of which only the elements are used, as sizes, become `index` arguments.
     """
     source = kernel.body.block
     normalize(source)
-    function = FunctionScope(ShapeAnalysis(kernel), location=kernel.location)
+    function = FunctionScope(ShapeAnalysis(kernel), rules, location=kernel.location)
     terminator = source.last_op
     assert isinstance(terminator, func.ReturnOp)
     ops = [op for op in source.ops if op is not terminator]

@@ -12,8 +12,9 @@ from typing import TypeAlias
 
 from xdsl.ir import Operation, OpResult, SSAValue
 
+from lamina.dialects.graph.elementwise_base import ElementwiseOp
 from lamina.lowering.graph_to_linalg.body import LinearIndexer, NotLinear
-from lamina.lowering.graph_to_linalg.data_movement import INDEX_RULES, size_symbols, splat_value
+from lamina.lowering.graph_to_linalg.data_movement import size_symbols, splat_value
 from lamina.lowering.graph_to_linalg.elementwise import EXPENSIVE
 from lamina.lowering.graph_to_linalg.elementwise import SCALAR_RULES as ELEMENTWISE
 from lamina.lowering.graph_to_linalg.emitter import FunctionScope
@@ -21,9 +22,6 @@ from lamina.lowering.graph_to_linalg.indexing import Indices, is_operand_map
 from lamina.lowering.graph_to_linalg.properties import integers
 from lamina.lowering.graph_to_linalg.spaces import SPACES, Space
 
-STORED_OPS = frozenset(
-    f"graph.{name}" for name in ("reduce", "arg_reduce", "cumulative", "reduce_window", "dot_general", "convolution")
-)
 CONTRACTIONS = frozenset(("graph.dot_general", "graph.convolution"))
 
 WORTH_STORING = 8
@@ -43,6 +41,11 @@ MOVEMENT_COST: Mapping[str, int] = {
 
 Path: TypeAlias = tuple[tuple[Operation | None, int], ...]
 """How the indices at which a value is read differ from a stage's own: the ops in between that change them."""
+
+
+def is_elementwise(op: Operation) -> bool:
+    """Whether an op reads the elements of its operands that meet its own."""
+    return op.name in ELEMENTWISE or isinstance(op, ElementwiseOp)
 
 
 def defined_by(value: SSAValue) -> str | None:
@@ -89,7 +92,7 @@ class Planner:
     def _store_mandatory(self) -> None:
         self.stored |= {value for value in self.results if isinstance(value, OpResult)}
         for op in self.ops:
-            if op.name in STORED_OPS:
+            if op.name in self.function.rules.stage:
                 self.stored.add(op.results[0])
             for name in size_symbols(self.function.analysis, op):
                 origin = self.function.analysis.origin(name)
@@ -116,7 +119,11 @@ class Planner:
             return
         for number, (operand, indices) in enumerate(zip(op.operands, operands, strict=True)):
             source = operand
-            while not self.is_leaf(source) and isinstance(source, OpResult) and source.op.name in INDEX_RULES:
+            while (
+                not self.is_leaf(source)
+                and isinstance(source, OpResult)
+                and source.op.name in self.function.rules.index
+            ):
                 source = source.op.operands[0]
             if not self.is_leaf(source):
                 self.stored.add(source)
@@ -131,7 +138,7 @@ class Planner:
         indexer = LinearIndexer(self.function, space.sizes)
         try:
             while not self.is_leaf(value) and isinstance(value, OpResult):
-                value, indices = INDEX_RULES[value.op.name](indexer, value.op, indices)
+                value, indices = self.function.rules.index[value.op.name](indexer, value.op, indices)
         except NotLinear:
             return None
         shape = self.function.canonical_shape(value)
@@ -153,8 +160,8 @@ class Planner:
         """What one read of each value costs, in additions."""
         costs: dict[SSAValue, int] = {}
         for op in self.ops:
-            if op.name in ELEMENTWISE:
-                own = EXPENSIVE.get(op.name.removeprefix("graph."), 1)
+            if is_elementwise(op):
+                own = EXPENSIVE.get(op.name.removeprefix("graph."), 1 if op.name in ELEMENTWISE else WORTH_STORING)
             else:
                 own = MOVEMENT_COST.get(op.name, 0)
             total = own + sum(costs.get(operand, 0) for operand in op.operands)
@@ -182,7 +189,7 @@ class Planner:
 
     def _is_aligned(self, op: Operation, index: int) -> bool:
         """Whether an op reads an operand at the indices of its own result."""
-        if op.name not in ELEMENTWISE:
+        if not is_elementwise(op):
             return False
         canonical = self.function.canonical_shape
         return canonical(op.operands[index]) == canonical(op.results[0])
@@ -191,7 +198,7 @@ class Planner:
         """Whether an op reads elements of an operand more than once."""
         if op.name == "graph.gather":
             return index == 0 or bool(integers(op, "offset_dims"))
-        if op.name not in ELEMENTWISE and op.name not in ("graph.broadcast", "graph.dynamic_broadcast"):
+        if not is_elementwise(op) and op.name not in ("graph.broadcast", "graph.dynamic_broadcast"):
             return False
         shape, result = self.function.shape(op.operands[index]), self.function.shape(op.results[0])
         aligned = (1,) * (len(result) - len(shape)) + tuple(shape)

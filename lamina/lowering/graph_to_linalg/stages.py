@@ -16,8 +16,8 @@ from lamina.dialects.graph.reduction import identity_of
 from lamina.dialects.graph.types import dtype_of, is_float
 from lamina.dialects.loop import arith
 from lamina.dialects.tensor import linalg
-from lamina.lowering.graph_to_linalg import data_movement, elementwise
-from lamina.lowering.graph_to_linalg.body import Body, Inputs, Rules
+from lamina.lowering.graph_to_linalg import elementwise
+from lamina.lowering.graph_to_linalg.body import Body, Inputs
 from lamina.lowering.graph_to_linalg.elementwise import convert, predicate
 from lamina.lowering.graph_to_linalg.emitter import FunctionScope, element_type_of, signless, tensor_type
 from lamina.lowering.graph_to_linalg.indexing import (
@@ -29,8 +29,6 @@ from lamina.lowering.graph_to_linalg.indexing import (
 from lamina.lowering.graph_to_linalg.plan import Stage
 from lamina.lowering.graph_to_linalg.properties import flag, integer, integers, keyword
 from lamina.lowering.graph_to_linalg.spaces import SPACES, Axis, Space
-
-RULES = Rules({**elementwise.SCALAR_RULES, **data_movement.SCALAR_RULES}, data_movement.INDEX_RULES)
 
 AXES = "lamina.axes"
 REASSOCIATE = {"fastmath": FastMathFlagsAttr([FastMathFlag.REASSOC])}
@@ -58,7 +56,7 @@ def generic(
     block = Block(arg_types=[element_type_of(output.tensor) for output in outputs])
     inputs = Inputs(block)
     sizes = tuple(axis.size for axis in axes)
-    body = Body(function, sizes, inputs, RULES)
+    body = Body(function, sizes, inputs)
     results = build(body, tuple(block.args))
     body.append(linalg.YieldOp(*results))
     _bound_all_dims(function, inputs, sizes, outputs)
@@ -114,7 +112,7 @@ class Lowering:
         self.function.location = op.location
         if has_no_elements(self.function, stage.value):
             return destination
-        rule = STAGE_RULES.get(op.name)
+        rule = self.function.rules.stage.get(op.name)
         if rule is None:
             return self.parallel(stage, destination)
         return rule(self, op, destination, stage.permutation)
@@ -331,7 +329,10 @@ def _contraction(lowering: Lowering, op: Operation, destination: SSAValue, permu
     return generic(function, space.axes, [Output(filled, permuted(space.result_dims, permutation))], build)[0]
 
 
-STAGE_RULES: Mapping[str, Callable[[Lowering, Operation, SSAValue, Sequence[int]], SSAValue]] = {
+StageRule: TypeAlias = Callable[[Lowering, Operation, SSAValue, Sequence[int]], SSAValue]
+"""Computes an op, its axes permuted, into a destination; gives the updated destination."""
+
+STAGE_RULES: Mapping[str, StageRule] = {
     "graph.reduce": _reduce,
     "graph.reduce_window": _reduce_window,
     "graph.arg_reduce": _arg_reduce,

@@ -12,7 +12,7 @@ from lamina.diagnostics import LaminaError
 
 def integers(op: Operation, name: str) -> tuple[int, ...]:
     """The integers of an array property; raises LaminaError when the op has none of that name."""
-    attribute = op.properties.get(name) or op.attributes.get(name)
+    attribute = op.properties.get(name, op.attributes.get(name))
     if not isinstance(attribute, DenseArrayBase):
         raise LaminaError(f"'{op.name}' has no integers '{name}'")
     return tuple(int(item) for item in attribute.get_values())

@@ -21,7 +21,7 @@ from lamina.dialects.graph.data_movement import BroadcastOp, ReshapeOp, Transpos
 from lamina.dialects.graph.properties import integer, integers
 from lamina.passes.base import LaminaPass
 from lamina.passes.graph.infer_types import graph_functions
-from lamina.passes.graph.roles import ROLES, Role, has_flag, integer_of, integers_of
+from lamina.passes.graph.roles import Role, has_flag, integer_of, integers_of, role_of
 from lamina.passes.graph.shape_analysis import shape_of_type, tensor_type
 
 Permutation = tuple[int, ...]
@@ -139,7 +139,7 @@ class TransposeMover:
         )
         convolution.location = op.location
         back = _between(data, op.output_order)
-        set_type(convolution.result, permuted_type(op.result.type, _inverse(back)))
+        with_type(convolution.result, permuted_type(op.result.type, _inverse(back)))
         Rewriter.insert_op(convolution, InsertPoint.before(op))
         self._finish(op, convolution.result, back)
 
@@ -153,7 +153,7 @@ class TransposeMover:
             self._merge(op)
         elif op.name in REDUCTIONS:
             self._move_below_reduction(op)
-        elif op.name in LAYOUT_PROPERTIES or ROLES.get(op.name) is Role.ELEMENTWISE:
+        elif op.name in LAYOUT_PROPERTIES or role_of(op) is Role.ELEMENTWISE:
             self._move_below_same_layout(op)
 
     def _merge(self, op: TransposeOp) -> None:
@@ -254,16 +254,15 @@ class TransposeMover:
         result = op.results[0]
         replacement = self._transposed(value, permutation, op)
         if isinstance(replacement.owner, TransposeOp) and replacement.owner in self._layout:
-            set_type(replacement, result.type)
+            replacement = with_type(replacement, result.type)
         replacement.name_hint = replacement.name_hint or result.name_hint
         result.replace_all_uses_with(replacement)
         Rewriter.erase_op(op)
 
 
-def set_type(value: SSAValue, type_: Attribute) -> None:
-    """Give a value another type, its uses staying."""
-    if value.type != type_:
-        Rewriter.replace_value_with_new_type(value, type_)
+def with_type(value: SSAValue, type_: Attribute) -> SSAValue:
+    """The value of another type that takes the place of `value`, its uses included."""
+    return value if value.type == type_ else Rewriter.replace_value_with_new_type(value, type_)
 
 
 def permuted_type(type_: Attribute, permutation: Permutation) -> TensorType[Attribute]:
@@ -317,7 +316,7 @@ def _with_leading_axes(value: SSAValue, count: int, before: Operation) -> SSAVal
     """`value` with axes of size 1 in front: a view where the sizes can be written down."""
     shape = shape_of_type(value.type)
     ones = (1,) * count
-    if shape.count(DYNAMIC_INDEX) <= 1:
+    if _can_be_written_down(shape):
         made: Operation = ReshapeOp(value, (*ones, *(-1 if size == DYNAMIC_INDEX else size for size in shape)))
     else:
         made = BroadcastOp(value, (*ones, *(-1 for _ in shape)))
@@ -330,10 +329,16 @@ def _unit_axes_to_reshape(op: TransposeOp) -> None:
     """transpose(x) -> reshape(x) where only axes of size 1 change places"""
     shape = shape_of_type(op.operand.type)
     moved = [axis for axis in op.permutation.get_values() if shape[axis] != 1]
-    if moved != sorted(moved) or shape.count(DYNAMIC_INDEX) > 1:
+    if moved != sorted(moved) or not _can_be_written_down(shape):
         return
     target = [-1 if size == DYNAMIC_INDEX else size for size in shape_of_type(op.results[0].type)]
     reshape = ReshapeOp(op.operand, target)
     reshape.location = op.location
-    set_type(reshape.results[0], op.results[0].type)
+    with_type(reshape.results[0], op.results[0].type)
     Rewriter.replace_op(op, reshape)
+
+
+def _can_be_written_down(shape: Sequence[int]) -> bool:
+    """Whether a reshape to these sizes has at most one to infer, and the others give it."""
+    unknown = shape.count(DYNAMIC_INDEX)
+    return unknown == 0 or (unknown == 1 and 0 not in shape)

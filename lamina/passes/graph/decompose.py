@@ -42,7 +42,8 @@ class DecomposePass(LaminaPass):
     keep: tuple[str, ...] = ()
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        names = {composite.name.removeprefix("graph.") for composite in COMPOSITE_OPS}
+        known = [*COMPOSITE_OPS, *(loaded for loaded in ctx.loaded_ops if issubclass(loaded, CompositeOp))]
+        names = {composite.name.removeprefix("graph.") for composite in known}
         for name in (*self.only, *self.keep):
             if name not in names:
                 raise LaminaError(
@@ -83,7 +84,7 @@ def decompose_op(op: CompositeOp, analysis: ShapeAnalysis, resources: ResourceSt
     for result, replacement in zip(op.results, replacements, strict=True):
         if replacement.owner in created and result.type != replacement.type:
             # The result may be declared with more or fewer static sizes; its uses rely on that.
-            Rewriter.replace_value_with_new_type(replacement, result.type)
+            replacement = Rewriter.replace_value_with_new_type(replacement, result.type)
         replacement.name_hint = replacement.name_hint or result.name_hint
         result.replace_all_uses_with(replacement)
     Rewriter.erase_op(op)

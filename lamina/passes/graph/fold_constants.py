@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,6 +13,7 @@ from xdsl.dialects import func
 from xdsl.dialects.builtin import DenseResourceAttr, ModuleOp
 from xdsl.ir import Operation, SSAValue
 from xdsl.rewriter import InsertPoint, Rewriter
+from xdsl.traits import is_side_effect_free
 from xdsl.transforms.dead_code_elimination import region_dce
 
 from lamina.context import resources_of
@@ -71,23 +72,29 @@ class FoldConstantsPass(LaminaPass):
 
     name = "fold-constants"
     ensures: ClassVar[frozenset[str]] = frozenset({"constants-folded"})
+    counters: ClassVar[Mapping[str, str]] = {"folded": "ops replaced by constants"}
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         resources = resources_of(ctx)
         for function in graph_functions(op):
-            fold_constants(function, resources)
+            self.count("folded", fold_constants(function, resources))
 
 
-def fold_constants(function: func.FuncOp, resources: ResourceStore) -> None:
-    """Fold in one function, nested regions included; dead ops are removed."""
+def fold_constants(function: func.FuncOp, resources: ResourceStore) -> int:
+    """Fold in one function, nested regions included, and return how many ops; dead ops are removed."""
+    folded = 0
     analysis = ShapeAnalysis(function)
     for op in list(function.walk()):
         if not isinstance(op, GraphOp) or isinstance(op, ConstantOp) or op.regions or not op.results:
             continue
+        if not is_side_effect_free(op):
+            continue
         arrays = _known_elements(op, analysis) or _computed(op, analysis, resources)
         if arrays is not None:
             _replace(op, arrays, resources)
+            folded += 1
     region_dce(function.body)
+    return folded
 
 
 def _known_elements(op: GraphOp, analysis: ShapeAnalysis) -> Sequence[Array] | None:
@@ -151,6 +158,6 @@ def _replace(op: Operation, arrays: Sequence[Array], resources: ResourceStore) -
         constant.result.name_hint = result.name_hint
         Rewriter.insert_op(constant, InsertPoint.before(op))
         if constant.result.type != result.type:
-            Rewriter.replace_value_with_new_type(result, constant.result.type)
+            result = Rewriter.replace_value_with_new_type(result, constant.result.type)
         result.replace_all_uses_with(constant.result)
     Rewriter.erase_op(op)

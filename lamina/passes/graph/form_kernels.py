@@ -11,7 +11,6 @@ from xdsl.dialects import func
 from xdsl.dialects.builtin import (
     DYNAMIC_INDEX,
     ArrayAttr,
-    DenseIntOrFPElementsAttr,
     DictionaryAttr,
     FunctionType,
     ModuleOp,
@@ -24,13 +23,14 @@ from xdsl.transforms.dead_code_elimination import region_dce
 
 from lamina.context import resources_of
 from lamina.dialects.graph.composite import CompositeOp
-from lamina.dialects.graph.constant import ConstantOp
+from lamina.dialects.graph.constant import ConstantOp, is_splat
 from lamina.dialects.graph.data_movement import BroadcastOp
 from lamina.dialects.graph.dims import SIGNED_PREFIX, Dim, bounds, substitute, symbol, symbols_of
 from lamina.passes.base import LaminaPass
 from lamina.passes.graph.decompose import decompose_ops
 from lamina.passes.graph.fusion import Group, form_groups, has_independent_rows
 from lamina.passes.graph.infer_types import dims_attribute, graph_functions
+from lamina.passes.graph.roles import ROLES
 from lamina.passes.graph.shape_analysis import DIMS, ELEMENTS, ShapeAnalysis, is_tracked, shape_of_type, sole_symbol
 from lamina.passes.graph.share_kernels import KERNEL, fused_location, is_kernel, kernel_text, kernels_of
 from lamina.resources import ResourceStore
@@ -67,18 +67,28 @@ class FormKernelsPass(LaminaPass):
     local to the kernel; `lamina.size_symbols` lists those that no argument's axis gives.
 
     Composites whose rows are not independent along leading axes are decomposed first, since their stages
-    share no parallel loop.
+    share no parallel loop; so are a plugin's, of which fusion knows nothing.
     """
 
     name = "form-kernels"
     requires: ClassVar[frozenset[str]] = frozenset({"types-inferred"})
     ensures: ClassVar[frozenset[str]] = frozenset({"kernels-formed"})
+    counters: ClassVar[Mapping[str, str]] = {
+        "kernels": "kernels outlined",
+        "ops": "graph ops in them, terminators aside",
+        "calls": "calls of kernels in the module",
+    }
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         resources = resources_of(ctx)
         for function in list(graph_functions(op)):
             if not is_kernel(function):
                 form_kernels(function, op, resources)
+        if self.is_counting:
+            formed = statistics(op)
+            self.count("kernels", formed.kernels)
+            self.count("ops", formed.ops)
+            self.count("calls", formed.calls)
 
 
 @dataclass(frozen=True)
@@ -114,7 +124,9 @@ def form_kernels(function: func.FuncOp, module: ModuleOp, resources: ResourceSto
     region_dce(function.body)
     analysis = ShapeAnalysis(function)
     composites = [op for op in function.walk() if isinstance(op, CompositeOp)]
-    decompose_ops(composites, analysis, resources, lambda op: not has_independent_rows(op, analysis))
+    decompose_ops(
+        composites, analysis, resources, lambda op: op.name not in ROLES or not has_independent_rows(op, analysis)
+    )
     own_storage(function)
     outliner = Outliner(analysis, module)
     for block in list(_blocks(function.body)):
@@ -265,9 +277,7 @@ def _inputs(members: Sequence[Operation]) -> list[SSAValue]:
 def _copied(value: SSAValue) -> bool:
     """Whether a value is a scalar or splat constant."""
     owner = value.owner
-    return (
-        isinstance(owner, ConstantOp) and isinstance(owner.value, DenseIntOrFPElementsAttr) and owner.value.is_splat()
-    )
+    return isinstance(owner, ConstantOp) and is_splat(owner.value)
 
 
 class LocalNames:

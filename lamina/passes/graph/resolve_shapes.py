@@ -67,7 +67,7 @@ def _replace(op: Operation, replacement: Operation, analysis: ShapeAnalysis) -> 
     Rewriter.insert_op(replacement, InsertPoint.before(op))
     old, new = op.results[0], replacement.results[0]
     if old.type != new.type:
-        Rewriter.replace_value_with_new_type(new, old.type)
+        new = Rewriter.replace_value_with_new_type(new, old.type)
     new.name_hint = old.name_hint
     analysis.adopt(new, old)
     old.replace_all_uses_with(new)

@@ -8,6 +8,9 @@ from enum import Enum, auto
 from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr
 from xdsl.ir import Operation
 
+from lamina.dialects.graph.base import GraphOp
+from lamina.dialects.graph.elementwise_base import ElementwiseOp
+from lamina.dialects.graph.extern import ExternOp
 from lamina.passes.graph.shape_analysis import sizes_of
 
 
@@ -27,7 +30,7 @@ class Role(Enum):
     CONTRACTION = auto()
     """Sums of products."""
     ALONE = auto()
-    """A kernel of its own: an update in place."""
+    """A kernel of its own: an update in place, or an op of a plugin that is not elementwise."""
 
 
 _NAMES: Mapping[Role, str] = {
@@ -53,8 +56,13 @@ ROLES: Mapping[str, Role] = {f"graph.{name}": role for role, names in _NAMES.ite
 
 
 def role_of(op: Operation) -> Role:
-    """The role of an op; anything outside the table stays in the calling function."""
-    return ROLES.get(op.name, Role.HOST)
+    """The role of an op; of one outside the table, a plugin's, what its class says."""
+    role = ROLES.get(op.name)
+    if role is not None:
+        return role
+    if isinstance(op, ElementwiseOp):
+        return Role.ELEMENTWISE
+    return Role.ALONE if isinstance(op, GraphOp) and not isinstance(op, ExternOp) else Role.HOST
 
 
 def integers_of(op: Operation, name: str) -> tuple[int, ...]:

@@ -20,6 +20,7 @@ from xdsl.utils.exceptions import VerifyException
 from lamina.diagnostics import LaminaError, location_text
 from lamina.dialects.graph.base import MAX_TRACKED_ELEMENTS, AbstractTensor, GraphOp, with_constant_elements
 from lamina.dialects.graph.dims import SIGNED_PREFIX, Dim, DimExpr, Symbol, parse_dim, substitute, symbol, symbols_of
+from lamina.profiling import span
 
 DIMS = "lamina.dims"
 ELEMENTS = "lamina.elements"
@@ -72,9 +73,10 @@ class ShapeAnalysis:
     _signatures: dict[str, Signature] = field(default_factory=dict[str, Signature])
 
     def __post_init__(self) -> None:
-        self._bind_arguments()
-        for block in self.function.body.blocks:
-            self._run_block(block)
+        with span("(A) shape analysis", "analysis"):
+            self._bind_arguments()
+            for block in self.function.body.blocks:
+                self._run_block(block)
 
     # ---- questions
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import StringIO
 from typing import ClassVar, cast
@@ -13,6 +14,7 @@ from xdsl.ir import Attribute
 from xdsl.printer import Printer
 from xdsl.rewriter import Rewriter
 
+from lamina.diagnostics import remark
 from lamina.passes.base import LaminaPass
 from lamina.passes.graph.rewriting import UNKNOWN
 
@@ -34,6 +36,7 @@ class ShareKernelsPass(LaminaPass):
     name = "share-kernels"
     requires: ClassVar[frozenset[str]] = frozenset({"kernels-formed"})
     ensures: ClassVar[frozenset[str]] = frozenset({"kernels-shared"})
+    counters: ClassVar[Mapping[str, str]] = {"merged": "kernels that were the same as another and are gone"}
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         first: dict[str, func.FuncOp] = {}
@@ -47,7 +50,9 @@ class ShareKernelsPass(LaminaPass):
         for kept, same in copies.items():
             _fuse_locations(kept, same)
             for function in same[1:]:
+                remark(function, f"kernel @{function.sym_name.data} is the same as @{kept.sym_name.data}: merged")
                 Rewriter.erase_op(function)
+        self.count("merged", len(replaced))
         for call in op.walk():
             if isinstance(call, func.CallOp) and (name := replaced.get(call.callee.string_value())) is not None:
                 call.callee = SymbolRefAttr(name)

@@ -9,8 +9,9 @@ from xdsl.context import Context
 from xdsl.dialects import func
 from xdsl.dialects.builtin import FunctionType, ModuleOp
 
+from lamina.dialects.loop.types import is_tensor
 from lamina.passes.base import LaminaPass
-from lamina.passes.loop.bufferizer import Bufferizer, GlobalConstants, replace_terminator
+from lamina.passes.loop.bufferizer import Bufferizer, GlobalConstants, buffer_type, replace_terminator
 from lamina.passes.loop.cleanup import erase_dead_ops
 from lamina.passes.loop.destinations import DestinationCheck, chain_start, split_shared_empties
 from lamina.passes.loop.entry_points import EntryPoint, is_entry_point
@@ -49,6 +50,7 @@ class BufferizePass(LaminaPass):
     """
 
     name = "bufferize"
+    requires: ClassVar[frozenset[str]] = frozenset({"linalg"})
     ensures: ClassVar[frozenset[str]] = frozenset({"buffers"})
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
@@ -67,10 +69,20 @@ class BufferizePass(LaminaPass):
         for function in functions.values():
             if not is_entry_point(function):
                 bufferize_kernel(function, constants)
+        for declaration in op.ops:
+            if isinstance(declaration, func.FuncOp) and not declaration.body.blocks:
+                bufferize_declaration(declaration)
         for entry in entries:
             op.body.block.add_op(entry.bufferize())
         for function in functions.values():
             erase_dead_ops(function.body.block)
+
+
+def bufferize_declaration(function: func.FuncOp) -> None:
+    """A function from outside takes buffers for tensors; its last arguments are the destinations of its results."""
+    inputs = [buffer_type(type_) if is_tensor(type_) else type_ for type_ in function.function_type.inputs]
+    outputs = [type_ for type_ in function.function_type.outputs if not is_tensor(type_)]
+    function.function_type = FunctionType.from_lists(inputs, outputs)
 
 
 def bufferize_kernel(function: func.FuncOp, constants: GlobalConstants) -> None:

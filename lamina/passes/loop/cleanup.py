@@ -17,6 +17,13 @@ PURE = (
 )
 
 
+def touches_memory(op: Operation) -> bool:
+    """Whether an op may read or write buffers, so that structured ops cannot be moved across it."""
+    if op.name.startswith(("arith.", "math.")):
+        return False
+    return not isinstance(op, (*PURE, *UNUSED_ALLOCATIONS, memref.ViewOp, memref.ExpandShapeOp))
+
+
 def _is_dead(op: Operation) -> bool:
     if not op.results or op.regions:
         return False

@@ -11,6 +11,7 @@ from xdsl.ir.affine import AffineDimExpr
 from lamina.dialects.loop import arith, memref
 from lamina.dialects.loop.types import is_memref
 from lamina.dialects.tensor import linalg
+from lamina.passes.loop.cleanup import touches_memory
 from lamina.passes.loop.plan_arena import users_through_views
 from lamina.passes.loop.stages import captured_buffers
 from lamina.passes.loop.structured import (
@@ -165,7 +166,7 @@ def _fill_before(op: linalg.GenericOp) -> linalg.FillOp | None:
             return previous
         if is_structured(previous) and (buffer in previous.operands or buffer in captured_buffers(previous)):
             return None
-        if previous.regions and not is_structured(previous):
+        if not is_structured(previous) and touches_memory(previous):
             return None
         previous = previous.prev_op
     return None
@@ -183,7 +184,7 @@ def _take_epilogues(contraction: Contraction) -> None:
             contraction.epilogues.append(Epilogue(following, positions))
             for output, position in zip(following.outputs, positions[len(following.inputs) :], strict=True):
                 axes[output] = position
-        elif following.regions or is_structured(following):
+        elif is_structured(following) or touches_memory(following):
             return
         following = following.next_op
 

@@ -65,7 +65,13 @@ class EntryPoint:
     # On tensors
 
     def assign_outputs(self) -> None:
-        """Decide which tensors are made in the buffers of results. Must run before any function changes."""
+        """Decide which tensors are made in the buffers of results. Must run before any function changes.
+
+        Raises LaminaError for an input that is given to two results, or does not exist.
+        """
+        donated = [alias for alias in self.aliases if alias is not None]
+        if len(set(donated)) != len(donated) or any(not 0 <= alias < self.input_count for alias in donated):
+            raise error_at(self.function, f"{ALIAS}: each result needs an input of its own, found {donated}")
         split_shared_empties(self.block)
         DestinationCheck(()).block(self.block)
         terminator = self.block.last_op

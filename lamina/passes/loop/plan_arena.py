@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import ClassVar
@@ -13,7 +13,7 @@ from xdsl.dialects.builtin import DYNAMIC_INDEX, FixedBitwidthType, ModuleOp
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from lamina.dialects.graph.dims import Dim
-from lamina.dialects.loop import arith, memref
+from lamina.dialects.loop import arith, memref, scf
 from lamina.passes.base import LaminaPass
 from lamina.passes.loop.bufferizer import ALIGNMENT
 from lamina.passes.loop.cleanup import erase_dead_ops
@@ -42,13 +42,19 @@ class PlanArenaPass(LaminaPass):
     name = "plan-arena"
     requires: ClassVar[frozenset[str]] = frozenset({"buffers"})
     ensures: ClassVar[frozenset[str]] = frozenset({"arena-planned"})
+    counters: ClassVar[Mapping[str, str]] = {
+        "placed": "buffers with a place in the arena",
+        "static-bytes": "bytes of the arena for buffers of static size",
+        "slots": "stretches of the arena for buffers of symbolic size",
+    }
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         functions = {function.sym_name.data: function for function in op.ops if isinstance(function, func.FuncOp)}
         for name, function in functions.items():
             plan = functions.get(name + PLAN_SUFFIX)
             if plan is not None and function.body.blocks:
-                _ArenaPlanner(function, plan).run()
+                for counter, amount in _ArenaPlanner(function, plan).run().items():
+                    self.count(counter, amount)
                 erase_dead_ops(function.body.block)
                 erase_dead_ops(plan.body.block)
 
@@ -87,8 +93,8 @@ class _ArenaPlanner:
         self.dynamic = dynamic_sizes(self.block.args[1 : len(self.block.args) - outputs])
         self.expressions = SizeExpressions(named_sizes(function))
 
-    def run(self) -> None:
-        """Place what can be placed, in the function and in its plan."""
+    def run(self) -> Mapping[str, int]:
+        """Place what can be placed, in the function and in its plan; gives the pass's counters."""
         placements = self._placements()
         static = [placement for placement in placements if isinstance(placement.size, int)]
         static_bytes = place_static(static)
@@ -101,6 +107,7 @@ class _ArenaPlanner:
         for slot, offset in zip(slots, offsets, strict=True):
             for placement in slot.placements:
                 self._replace(placement.op, emitter, offset)
+        return {"placed": len(placements), "static-bytes": static_bytes, "slots": len(slots)}
 
     def _placements(self) -> list[_Placement]:
         positions = {op: position for position, op in enumerate(self.block.ops)}
@@ -111,7 +118,7 @@ class _ArenaPlanner:
 
         found: list[_Placement] = []
         for op in self.block.walk():
-            if isinstance(op, memref.AllocOp) and self._is_computable(op):
+            if isinstance(op, memref.AllocOp) and not _is_in_parallel_loop(op) and self._is_computable(op):
                 uses = [position(user) for user in users_through_views(op.memref)] or [position(op)]
                 found.append(_Placement(op, self._bytes(op), min(uses), max(uses)))
         return found
@@ -223,6 +230,13 @@ def _static_bytes(placement: _Placement) -> int:
     """The aligned size of a buffer of static size."""
     size = placement.size if isinstance(placement.size, int) else 0
     return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def _is_in_parallel_loop(op: Operation) -> bool:
+    parent = op.parent_op()
+    while parent is not None and not isinstance(parent, scf.ForallOp):
+        parent = parent.parent_op()
+    return parent is not None
 
 
 def element_bytes(type_: Attribute) -> int:

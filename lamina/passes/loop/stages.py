@@ -12,6 +12,7 @@ from lamina.dialects.loop import memref
 from lamina.dialects.loop.types import is_memref
 from lamina.dialects.tensor import linalg
 from lamina.passes.loop.bufferizer import underlying
+from lamina.passes.loop.cleanup import touches_memory
 from lamina.passes.loop.emitter import Constants
 from lamina.passes.loop.restrict import has_subviews, load_irregular_operands
 from lamina.passes.loop.structured import Schedule, StructuredOp, axes_of, error_at, iterators_of, maps_of
@@ -78,6 +79,8 @@ def find_groups(block: Block, constants: Constants) -> list[Group]:
             finder.fills.append(op)
         elif isinstance(op, linalg.GenericOp):
             finder.take(op)
+        elif touches_memory(op):
+            finder.stop()
     return [group for group in finder.groups if group.schedule.parallel]
 
 
@@ -89,24 +92,35 @@ class _Finder:
         self.fills: list[linalg.FillOp] = []
         """Fills whose reader has not come yet."""
 
+    def stop(self) -> None:
+        """Keep what comes before apart from what follows."""
+        self.open = None
+        self.fills.clear()
+
     def take(self, op: linalg.GenericOp) -> None:
         """Put an op into the open group, or open one for it."""
+        op = self._place(op)
+        # A fill that this op has used is done, wherever it stands now.
+        self.fills = [fill for fill in self.fills if fill.outputs[0] not in (*op.operands, *captured_buffers(op))]
+
+    def _place(self, op: linalg.GenericOp) -> linalg.GenericOp:
         schedule = Schedule.of(op)
         if schedule is not None and schedule.parallel:
             op = load_irregular_operands(op, self.constants)
         epilogue = self._epilogue_names(op)
         if epilogue is not None and self.open is not None:
             self.open.add(op, epilogue)
-            return
+            return op
         names = axes_of(op)
         if schedule is None or names is None or not has_subviews(op) or has_empty_operand(op):
             self.open = None
-            return
+            return op
         self._check_axes(op, schedule, names)
         if self.open is None or not self._fits(op, schedule, names):
             self.open = Group(schedule, op)
             self.groups.append(self.open)
         self._add_with_fills(op, names)
+        return op
 
     def _check_axes(self, op: linalg.GenericOp, schedule: Schedule, names: Sequence[str]) -> None:
         named = [*schedule.parallel, *(axis for axis in (schedule.row, schedule.column) if axis is not None)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
@@ -184,7 +184,7 @@ def _borrow_destination(group: Group, temporary: SSAValue) -> None:
 # Contractions
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Cut:
     """How one axis of a contraction is divided among the iterations of the parallel loop."""
 
@@ -192,16 +192,12 @@ class _Cut:
     step: int
     size: Index
     drops: bool
-    divides: bool = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.divides = isinstance(self.size, int) and self.size % self.step == 0
 
     def part(self, emitter: Emitter, position: SSAValue) -> Part:
         """What the iteration at `position` has of the axis."""
         if self.drops:
             return Part(position, None)
-        if self.divides:
+        if isinstance(self.size, int) and self.size % self.step == 0:
             return Part(position, self.step)
         return Part(position, emitter.minimum(emitter.subtract(self.size, position), self.step))
 

@@ -21,6 +21,9 @@ from lamina import knobs
 from lamina.files import TEMPORARY_PREFIX, replacing
 from lamina.targets.cpu import llvm
 
+SOURCES = Path(__file__).parents[2]
+"""The package's own files."""
+
 DIGEST_BYTES = 32
 ABANDONED_SECONDS = 3600
 
@@ -134,10 +137,9 @@ def compiler_version() -> str:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions.append(f"{package} {importlib.metadata.version(package)}")
     digest = hashlib.sha256()
-    root = Path(__file__).parents[2]
-    for path in sorted(root.rglob("*.py")):
+    for path in sorted(SOURCES.rglob("*.py")):
         status = path.stat()
-        digest.update(f"{path.relative_to(root)}:{status.st_size}:{status.st_mtime_ns};".encode())
+        digest.update(f"{path.relative_to(SOURCES)}:{status.st_size}:{status.st_mtime_ns};".encode())
     return ", ".join([*versions, f"sources {digest.hexdigest()[:16]}"])
 
 

@@ -14,7 +14,9 @@ import numpy.typing as npt
 from lamina import knobs
 from lamina.artefact import Artefact, Manifest, TensorInfo
 from lamina.diagnostics import LaminaError
+from lamina.plugins import Plugin
 from lamina.targets.cpu import abi, host, llvm
+from lamina.targets.cpu.externs import ExternLinks
 from lamina.targets.cpu.thread_pool import thread_pool
 from lamina.targets.signature import Signature, Sizes, check_output, check_overlaps
 
@@ -69,16 +71,25 @@ class Executable:
     executable: 0 when it was loaded, 1 when it was compiled, whatever sizes it is called with.
     """
 
-    def __init__(self, artefact: Artefact, *, threads: int | None = None, compile_count: int = 0):
+    def __init__(
+        self,
+        artefact: Artefact,
+        *,
+        threads: int | None = None,
+        compile_count: int = 0,
+        plugins: Sequence[Plugin] = (),
+    ):
         self.artefact = artefact
         self.compile_count = compile_count
         self._signature = Signature(artefact.manifest.inputs, artefact.manifest.outputs)
         # Outputs with memory of their own; the others have no argument, `main` writes them into their input.
         self._separate_outputs = [index for index, info in enumerate(artefact.manifest.outputs) if info.alias is None]
-        self._library = llvm.Library(artefact.objects, (abi.MAIN, abi.PLAN))
+        self._externs = ExternLinks(artefact.manifest.externs, plugins)
+        self._pool = thread_pool()
+        imports = {**self._pool.conversions, **self._externs.addresses}
+        self._library = llvm.Library(artefact.objects, (abi.MAIN, abi.PLAN), imports)
         self._main = abi.ENTRY_TYPE(self._library.address(abi.MAIN))
         self._native_plan = abi.ENTRY_TYPE(self._library.address(abi.PLAN))
-        self._pool = thread_pool()
         self.threads = _checked_threads(threads) if threads is not None else host.default_threads()
         self._plans: dict[tuple[Sizes, ...], _Plan] = {}
         self._contexts: list[_CallContext] = []
@@ -94,8 +105,11 @@ class Executable:
         )
 
     @staticmethod
-    def load(path: str | os.PathLike[str], *, threads: int | None = None) -> Executable:
-        """An executable from a file that `save` wrote. Raises LaminaError for any other file, or another machine's."""
+    def load(path: str | os.PathLike[str], *, threads: int | None = None, plugins: Sequence[Plugin] = ()) -> Executable:
+        """An executable from a file that `save` wrote; `plugins` define the library calls in it.
+
+        Raises LaminaError for any other file, or another machine's.
+        """
         artefact = Artefact.load(path)
         missing = host.missing_features(artefact.manifest.target)
         if missing:
@@ -104,7 +118,7 @@ class Executable:
                 where=os.fspath(path),
                 hints=("compile the model again on this machine, or for an older CPU",),
             )
-        return Executable(artefact, threads=threads)
+        return Executable(artefact, threads=threads, plugins=plugins)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the executable with its constants to one file; raises LaminaError when that fails."""
@@ -193,6 +207,11 @@ class Executable:
         code = self._main(context.address, context.arguments_address, ctypes.addressof(plan.sizes), None)
         message = abi.error_text(native) if code else ""
         self._contexts.append(context)
+        failure = self._externs.take_failure() if self._externs.addresses else None
+        if failure is not None:
+            if not isinstance(failure.error, Exception):
+                raise failure.error
+            raise LaminaError(f"{failure.op}: {type(failure.error).__name__}: {failure.error}") from failure.error
         if code:
             raise LaminaError(message)
 

@@ -12,12 +12,12 @@ from types import FrameType
 
 from xdsl.ir import Block, Operation, Region
 from xdsl.utils.colors import Colors
-from xdsl.utils.exceptions import DiagnosticException, ParseError
+from xdsl.utils.exceptions import DiagnosticException
 
 from lamina.diagnostics import Diagnostic, LaminaError, Severity, location_text
 from lamina.tools.opt.pass_manager import PipelineError
 from lamina.tools.opt.printing import ELIDED_ABOVE, EyePrinter, Style, colored
-from lamina.tools.reporting import diagnose
+from lamina.tools.reporting import EXPECTED, diagnose
 
 SEVERITY_COLORS: Mapping[Severity, Colors] = {
     Severity.ERROR: Colors.BRIGHT_RED,
@@ -31,7 +31,7 @@ MAX_OP_TEXT = 1000
 
 
 def pipeline_diagnostic(error: PipelineError) -> Diagnostic:
-    """What went wrong in a pipeline: the message at the op's location, then notes."""
+    """What went wrong in a pipeline: the message at the op's location, then notes on the op and the pass."""
     cause = error.cause
     op = op_of(cause)
     notes: list[Diagnostic] = []
@@ -40,14 +40,24 @@ def pipeline_diagnostic(error: PipelineError) -> Diagnostic:
     elif isinstance(cause, DiagnosticException) or (op is not None and error.verifying):
         diagnostic = Diagnostic(Severity.ERROR, _about(op, str(cause)), _place(op))
     else:
-        what = f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__
-        diagnostic = Diagnostic(Severity.ERROR, what, _place(op))
-        notes.append(Diagnostic(Severity.NOTE, f"raised at {_raised_at(cause)}"))
-        notes.append(Diagnostic(Severity.NOTE, "this is a bug in the pass; --debug shows where it comes from"))
+        diagnostic = unexpected_diagnostic(cause, "this is a bug in the pass", _place(op))
     if op is not None and (text := _op_text(op)) is not None:
-        notes.insert(0, Diagnostic(Severity.NOTE, f"see current operation: {text}", diagnostic.where))
-    notes.append(Diagnostic(Severity.NOTE, error.when))
-    return replace(diagnostic, notes=(*diagnostic.notes, *notes))
+        notes.append(_context_note(f"see current operation: {text}", diagnostic.where))
+    return replace(diagnostic, notes=(*notes, *diagnostic.notes, _context_note(error.when)))
+
+
+def unexpected_diagnostic(error: Exception, when: str, where: str | None = None) -> Diagnostic:
+    """Any exception outside the passes, or one that no user should ever see: what, and the line that raised it."""
+    if isinstance(error, EXPECTED):
+        expected = diagnose(error)
+        return replace(expected, notes=(*expected.notes, _context_note(when)))
+    message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    notes = (_context_note(f"raised at {_raised_at(error)}"), _context_note(f"{when}; --debug shows the traceback"))
+    return Diagnostic(Severity.ERROR, message, where, notes)
+
+
+def _context_note(message: str, where: str | None = None) -> Diagnostic:
+    return Diagnostic(Severity.NOTE, message, where, is_context=True)
 
 
 def op_of(error: BaseException) -> Operation | None:
@@ -78,7 +88,8 @@ def _verified_op(frame: FrameType) -> Operation | None:
 
 
 def _about(op: Operation | None, message: str) -> str:
-    """The message, beginning with the op's name."""
+    """The message in one line, beginning with the op's name."""
+    message = " ".join(message.split("\n"))
     if op is None or message.startswith((f"'{op.name}'", op.name)):
         return message
     return f"'{op.name}' op {message}"
@@ -100,7 +111,7 @@ def _op_text(op: Operation) -> str | None:
     printer = EyePrinter(StringIO(), print_generic_format=True)
     printer.style = style
     try:
-        printer.print_op(op.get_toplevel_operation())
+        printer.print_op(_outermost(op))
         printer.stream = StringIO()
         printer.style = replace(style, skip_regions=True)
         printer.print_op(op)
@@ -109,6 +120,12 @@ def _op_text(op: Operation) -> str | None:
         return None
     text = printer.stream.getvalue()
     return text if len(text) <= MAX_OP_TEXT else f"{text[:MAX_OP_TEXT]} …"
+
+
+def _outermost(op: Operation) -> Operation:
+    while (parent := op.parent_op()) is not None:
+        op = parent
+    return op
 
 
 def _raised_at(error: BaseException) -> str:
@@ -169,8 +186,3 @@ def parse_place(where: str | None) -> tuple[str, int, int] | None:
     if not name or not line.isdecimal() or not rest.isdecimal():
         return None
     return name, int(line), int(rest)
-
-
-def parse_diagnostic(error: ParseError) -> Diagnostic:
-    """A parse error as a diagnostic."""
-    return diagnose(error)

@@ -6,7 +6,7 @@ import ast
 import dataclasses
 import inspect
 import textwrap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import get_type_hints
 
@@ -17,6 +17,7 @@ from xdsl.utils.hints import type_repr
 from lamina import pipelines
 from lamina.diagnostics import LaminaError
 from lamina.passes.base import LaminaPass
+from lamina.plugins import Plugin
 from lamina.tools.opt.pipeline import PassFactories
 from lamina.tools.reporting import closest
 
@@ -32,13 +33,13 @@ def list_passes(available: PassFactories) -> str:
     )
 
 
-def list_phases() -> str:
+def list_phases(plugins: Sequence[Plugin] = ()) -> str:
     """Every phase with its passes and the dialects that may be left at its end."""
     return "\n".join(
         f"{phase.name}: {phase.summary}\n"
         f"  passes: {','.join(phase.passes) or 'none'}\n"
         f"  dialects at its end: {', '.join(sorted(phase.allowed))}"
-        for phase in pipelines.PHASES
+        for phase in pipelines.phases(plugins)
     )
 
 

@@ -16,6 +16,7 @@ from xdsl.utils.exceptions import ArgSpecParseError
 
 from lamina import pipelines
 from lamina.diagnostics import LaminaError
+from lamina.plugins import Plugin
 from lamina.tools.reporting import closest
 
 PassFactories: TypeAlias = Mapping[str, Callable[[], type[ModulePass]]]
@@ -77,8 +78,9 @@ class PhaseEnd(ModulePass):
 class PipelineBuilder:
     """Makes passes of text; refuses what is unknown or ill-typed with the closest names."""
 
-    def __init__(self, available: PassFactories, runner: NestRunner):
+    def __init__(self, available: PassFactories, runner: NestRunner, plugins: Sequence[Plugin] = ()):
         self.available = available
+        self.plugins = plugins
         self.runner = runner
 
     def parse(self, text: str) -> tuple[ModulePass, ...]:
@@ -90,11 +92,7 @@ class PipelineBuilder:
 
     def phases(self, after: str, to: str) -> tuple[ModulePass, ...]:
         """The passes from the end of phase `after` to the end of phase `to`."""
-        for name in (after, to):
-            if name not in pipelines.PHASE_NAMES:
-                known = f"the phases are {', '.join(pipelines.PHASE_NAMES)}"
-                raise LaminaError(f"unknown phase '{name}'", hints=(*closest(name, pipelines.PHASE_NAMES), known))
-        first, last = (pipelines.PHASE_NAMES.index(name) + 1 for name in (after, to))
+        first, last = (pipelines.PHASES.index(find_phase(name)) + 1 for name in (after, to))
         return tuple(one for name in pipelines.PHASE_NAMES[first:last] for one in self._phase(name))
 
     def _element(self, element: str, text: str) -> Iterable[ModulePass]:
@@ -110,7 +108,7 @@ class PipelineBuilder:
         return (self._pass(_spec(element)),)
 
     def _phase(self, name: str) -> Iterable[ModulePass]:
-        phase = pipelines.phase(name)
+        phase = pipelines.phase(name, self.plugins)
         yield from (self.available[one]()() for one in phase.passes)
         yield PhaseEnd(phase)
 
@@ -118,7 +116,10 @@ class PipelineBuilder:
         if spec.name not in self.available:
             hints = closest(spec.name, (*self.available, *pipelines.PHASE_NAMES))
             raise LaminaError(f"unknown pass '{spec.name}'", hints=(*hints, "--list-passes lists them"))
-        pass_type = self.available[spec.name]()
+        try:
+            pass_type = self.available[spec.name]()
+        except ImportError as error:
+            raise LaminaError(f"pass '{spec.name}' cannot be loaded: {error}") from error
         options = {info.name.replace("_", "-"): info for info in get_pass_option_infos(pass_type)}
         types = get_type_hints(pass_type)
         for option, value in spec.parameters.items():
@@ -145,6 +146,14 @@ class PipelineBuilder:
                 f"pass '{name}': option '{option}' takes {type_repr(expected)}, given {given}",
                 hints=(f"see --help-pass {name}",),
             ) from None
+
+
+def find_phase(name: str) -> pipelines.Phase:
+    """A phase by name; LaminaError with the closest names when there is none."""
+    if name not in pipelines.PHASE_NAMES:
+        known = f"the phases are {', '.join(pipelines.PHASE_NAMES)}"
+        raise LaminaError(f"unknown phase '{name}'", hints=(*closest(name, pipelines.PHASE_NAMES), known))
+    return pipelines.phase(name)
 
 
 def pipeline_text(passes: Sequence[ModulePass]) -> str:

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.passes import ModulePass
+from xdsl.utils.lexer import Input, Span
+from xdsl.utils.mlir_lexer import StringLiteral
 
 from lamina import api
 from lamina.context import LaminaContext
@@ -71,7 +73,8 @@ def read_reproducer(path: str) -> tuple[str, bool]:
             text = file.read()
     except (OSError, UnicodeDecodeError) as error:
         raise LaminaError(f"cannot be read: {error}", where=path) from None
-    found = METADATA.search(text)
+    _, _, metadata = text.rpartition("{-#") if text.rstrip().endswith("#-}") else ("", "", "")
+    found = METADATA.search(metadata)
     entries = {entry["name"]: entry for entry in ENTRY.finditer(found["entries"])} if found else {}
     pipeline = entries.get("pipeline")
     if pipeline is None or pipeline["text"] is None:
@@ -81,4 +84,7 @@ def read_reproducer(path: str) -> tuple[str, bool]:
             hints=("a reproducer ends with {-# external_resources: { mlir_reproducer: { pipeline: … } } #-}",),
         )
     verify_each = entries.get("verify_each")
-    return re.sub(r"\\(.)", r"\1", pipeline["text"]), verify_each is None or verify_each["flag"] != "false"
+    literal = f'"{pipeline["text"]}"'
+    span = StringLiteral.from_span(Span(0, len(literal), Input(literal, path)))
+    assert span is not None
+    return span.string_contents, verify_each is None or verify_each["flag"] != "false"

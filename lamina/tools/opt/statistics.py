@@ -44,13 +44,14 @@ class PassStatistics(Instrument):
         """Print the report to standard error, in the order of the pipeline."""
         lines = [banner("Pass statistics report")]
         for row in self._rows.values():
-            lines.append(("  " * (len(row.place) - 1)) + row.one.name)
+            indent = "  " * (len(row.place) - 1)
+            lines.append(indent + row.one.name)
             declared = _declared(row.one)
             entries = [(row.before, "ops-before", "ops before the pass"), (row.after, "ops-after", "ops after it")]
             entries += [((row.counts or {}).get(name, 0), name, help_) for name, help_ in declared.items()]
             width = max(len(str(count)) for count, *_ in entries)
             names = max(len(name) for _, name, _ in entries)
-            lines += [f"  (S) {count:>{width}} {name:<{names}} - {help_}" for count, name, help_ in entries]
+            lines += [f"{indent}  (S) {count:>{width}} {name:<{names}} - {help_}" for count, name, help_ in entries]
         print("\n".join(lines), file=sys.stderr)
 
 

@@ -80,10 +80,11 @@ def _walk(span: Span) -> Iterator[Span]:
 
 
 def _merged(parent: Span, depth: int) -> Iterator[tuple[str, float]]:
-    """The rows under a span. Passes stay as many as they are; what repeats around them is added up at the end."""
+    """The rows under a span. Passes stay as many as they are; what repeats around them is added up at the end, and so
+    are the passes of a nested pipeline over the ops that they ran on."""
     repeated: dict[str, Span] = {}
-    for child in parent.children:
-        if child.kind in ("pass", "nest"):
+    for child in sorted(parent.children, key=lambda child: child.kind not in ("pass", "nest")):
+        if child.kind in ("pass", "nest") and parent.kind != "nest":
             yield "  " * depth + child.name, child.seconds
             yield from _merged(child, depth + 1)
             continue

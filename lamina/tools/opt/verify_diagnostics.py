@@ -52,8 +52,8 @@ class DiagnosticVerifier:
         self._expected = list(self._parse(text, line_offset))
 
     def __call__(self, diagnostic: Diagnostic) -> None:
-        """Take a diagnostic and its notes."""
-        self._found += [diagnostic, *diagnostic.notes]
+        """Take a diagnostic and its notes; not the notes that the tool adds to every diagnostic."""
+        self._found += [diagnostic, *(note for note in diagnostic.notes if not note.is_context)]
 
     def problems(self) -> list[Diagnostic]:
         """What is amiss: unexpected diagnostics, and expected ones that did not come."""

@@ -67,6 +67,6 @@ def _replace_by_reshape(op: ReduceOp | MeanOp, rewriter: PatternRewriter) -> Non
         forward(op, op.operand, rewriter)
         return
     shape = sizes(op.result)
-    if shape.count(DYNAMIC_INDEX) > 1:
+    if shape.count(DYNAMIC_INDEX) > 1 or (DYNAMIC_INDEX in shape and 0 in shape):
         return
     replace(op, ReshapeOp(op.operand, [-1 if size == DYNAMIC_INDEX else size for size in shape]), rewriter)

@@ -1,7 +1,7 @@
-// RUN: lamina-opt %s --split-input-file --verify-diagnostics | filecheck %s
+// RUN: lamina-opt %s --split-input-file --verify-diagnostics
 
-// CHECK: expected a grain of at least 1, found 0
 func.func @grain(%n: index) {
+  // expected-error @below {{expected a grain of at least 1, found 0}}
   cpu.parallel_for %i = %n to %n grain 0 {
   }
   func.return
@@ -9,8 +9,8 @@ func.func @grain(%n: index) {
 
 // -----
 
-// CHECK: expected a body with one argument of type index, found i32
 func.func @induction(%n: index) {
+  // expected-error @below {{expected a body with one argument of type index, found i32}}
   "cpu.parallel_for"(%n, %n) <{grain = 1 : i64}> ({
   ^bb0(%i: i32):
   }) : (index, index) -> ()

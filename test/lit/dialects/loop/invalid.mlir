@@ -1,7 +1,7 @@
-// RUN: lamina-opt %s --split-input-file --verify-diagnostics | filecheck %s
+// RUN: lamina-opt %s --split-input-file --verify-diagnostics
 
-// CHECK: expected 2 upper bounds, found 1
 func.func @bounds(%m: index) {
+  // expected-error @below {{expected 2 upper bounds, found 1}}
   "scf.forall"(%m) <{operandSegmentSizes = array<i32: 0, 1, 0, 0>, staticLowerBound = array<i64: 0, 0>, staticUpperBound = array<i64: -9223372036854775808>, staticStep = array<i64: 1, 1>}> ({
   ^bb0(%i: index, %j: index):
     scf.forall.in_parallel {}
@@ -11,29 +11,29 @@ func.func @bounds(%m: index) {
 
 // -----
 
-// CHECK: cannot copy memref<4xf32> to memref<5xf32>
 func.func @copy(%x: memref<4xf32>, %y: memref<5xf32>) {
+  // expected-error @below {{cannot copy memref<4xf32> to memref<5xf32>}}
   memref.copy %x, %y : memref<4xf32> to memref<5xf32>
   func.return
 }
 
 // -----
 
-// CHECK: expected an initial value of type tensor<2xf32>, found tensor<3xf32>
+// expected-error @below {{expected an initial value of type tensor<2xf32>, found tensor<3xf32>}}
 "memref.global"() <{sym_name = "g", type = memref<2xf32>, initial_value = dense<1.0> : tensor<3xf32>}> : () -> ()
 
 // -----
 
-// CHECK: expected result type vector<4xi1>, found i1
 func.func @compare(%v: vector<4xf32>) {
+  // expected-error @below {{expected result type vector<4xi1>, found i1}}
   %c = "arith.cmpf"(%v, %v) <{predicate = 1 : i64}> : (vector<4xf32>, vector<4xf32>) -> i1
   func.return
 }
 
 // -----
 
-// CHECK: expected a narrower result, found i32 to i64
 func.func @truncate(%x: i32) {
+  // expected-error @below {{expected a narrower result, found i32 to i64}}
   %y = arith.trunci %x : i32 to i64
   func.return
 }

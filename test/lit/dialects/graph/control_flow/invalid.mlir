@@ -1,7 +1,7 @@
-// RUN: lamina-opt %s --split-input-file --verify-diagnostics --parsing-diagnostics | filecheck %s
+// RUN: lamina-opt %s --split-input-file --verify-diagnostics
 
-// CHECK: graph.if: expected as many results from both regions, found 1 and 0
 func.func @f(%c: tensor<i1>, %v: tensor<2xi1>, %x: tensor<3xf32>, %y: tensor<3x1xf32>) {
+  // expected-error @below {{graph.if: expected as many results from both regions, found 1 and 0}}
   %0 = graph.if %c -> (tensor<3xf32>) {
     graph.yield %x : tensor<3xf32>
   } else {
@@ -12,8 +12,8 @@ func.func @f(%c: tensor<i1>, %v: tensor<2xi1>, %x: tensor<3xf32>, %y: tensor<3x1
 
 // -----
 
-// CHECK: graph.if: result 0: expected equal ranks and element types from both regions, found tensor<3xf32> and tensor<3x1xf32>
 func.func @f(%c: tensor<i1>, %v: tensor<2xi1>, %x: tensor<3xf32>, %y: tensor<3x1xf32>) {
+  // expected-error @below {{graph.if: result 0: expected equal ranks and element types from both regions, found tensor<3xf32> and tensor<3x1xf32>}}
   %0 = graph.if %c -> (tensor<3xf32>) {
     graph.yield %x : tensor<3xf32>
   } else {
@@ -24,8 +24,8 @@ func.func @f(%c: tensor<i1>, %v: tensor<2xi1>, %x: tensor<3xf32>, %y: tensor<3x1
 
 // -----
 
-// CHECK: graph.if: expected 1 results, found 0
 func.func @f(%c: tensor<i1>, %v: tensor<2xi1>, %x: tensor<3xf32>, %y: tensor<3x1xf32>) {
+  // expected-error @below {{graph.if: expected 1 results, found 0}}
   graph.if %c -> () {
     graph.yield %x : tensor<3xf32>
   } else {
@@ -36,8 +36,8 @@ func.func @f(%c: tensor<i1>, %v: tensor<2xi1>, %x: tensor<3xf32>, %y: tensor<3x1
 
 // -----
 
-// CHECK: graph.if: result 0: expected tensor<3xf32>, found tensor<4xf32>
 func.func @f(%c: tensor<i1>, %v: tensor<2xi1>, %x: tensor<3xf32>, %y: tensor<3x1xf32>) {
+  // expected-error @below {{graph.if: result 0: expected tensor<3xf32>, found tensor<4xf32>}}
   %0 = graph.if %c -> (tensor<4xf32>) {
     graph.yield %x : tensor<3xf32>
   } else {
@@ -48,11 +48,11 @@ func.func @f(%c: tensor<i1>, %v: tensor<2xi1>, %x: tensor<3xf32>, %y: tensor<3x1
 
 // -----
 
-// CHECK: Operation graph.exp terminates block in single-block region but is not a terminator
 func.func @f(%c: tensor<i1>, %v: tensor<2xi1>, %x: tensor<3xf32>, %y: tensor<3x1xf32>) {
   %0 = graph.if %c -> (tensor<3xf32>) {
     graph.yield %x : tensor<3xf32>
   } else {
+    // expected-error @below {{Operation graph.exp terminates block in single-block region but is not a terminator}}
     %1 = graph.exp %x : tensor<3xf32>
   }
   func.return
@@ -60,8 +60,8 @@ func.func @f(%c: tensor<i1>, %v: tensor<2xi1>, %x: tensor<3xf32>, %y: tensor<3x1
 
 // -----
 
-// CHECK: Expected attribute tensor<i1> but got tensor<2xi1>
 func.func @f(%c: tensor<i1>, %v: tensor<2xi1>, %x: tensor<3xf32>, %y: tensor<3x1xf32>) {
+  // expected-error @below {{Expected attribute tensor<i1> but got tensor<2xi1>}}
   %0 = "graph.if"(%v) ({
     graph.yield %x : tensor<3xf32>
   }, {
@@ -72,8 +72,8 @@ func.func @f(%c: tensor<i1>, %v: tensor<2xi1>, %x: tensor<3xf32>, %y: tensor<3x1
 
 // -----
 
-// CHECK: graph.while: condition: expected to yield tensor<i1>, found (tensor<2xi1>)
 func.func @f(%c: tensor<i1>, %v: tensor<2xi1>, %x: tensor<3xf32>, %y: tensor<3x1xf32>) {
+  // expected-error @below {{graph.while: condition: expected to yield tensor<i1>, found (tensor<2xi1>)}}
   %0 = graph.while (%a = %x) : (tensor<3xf32>) -> (tensor<3xf32>) {
     graph.yield %v : tensor<2xi1>
   } do {
@@ -84,8 +84,8 @@ func.func @f(%c: tensor<i1>, %v: tensor<2xi1>, %x: tensor<3xf32>, %y: tensor<3x1
 
 // -----
 
-// CHECK: graph.while: values yielded by the body: expected (tensor<3xf32>), found (tensor<3x1xf32>)
 func.func @f(%c: tensor<i1>, %v: tensor<2xi1>, %x: tensor<3xf32>, %y: tensor<3x1xf32>) {
+  // expected-error @below {{graph.while: values yielded by the body: expected (tensor<3xf32>), found (tensor<3x1xf32>)}}
   %0 = graph.while (%a = %x) : (tensor<3xf32>) -> (tensor<3xf32>) {
     graph.yield %c : tensor<i1>
   } do {
@@ -96,8 +96,8 @@ func.func @f(%c: tensor<i1>, %v: tensor<2xi1>, %x: tensor<3xf32>, %y: tensor<3x1
 
 // -----
 
-// CHECK: graph.while: initial values: expected (tensor<4xf32>), found (tensor<3xf32>)
 func.func @f(%c: tensor<i1>, %v: tensor<2xi1>, %x: tensor<3xf32>, %y: tensor<3x1xf32>) {
+  // expected-error @below {{graph.while: initial values: expected (tensor<4xf32>), found (tensor<3xf32>)}}
   %0 = graph.while (%a = %x) : (tensor<3xf32>) -> (tensor<4xf32>) {
     graph.yield %c : tensor<i1>
   } do {
@@ -108,8 +108,8 @@ func.func @f(%c: tensor<i1>, %v: tensor<2xi1>, %x: tensor<3xf32>, %y: tensor<3x1
 
 // -----
 
-// CHECK: expected 1 operand and result types, found 1 and 0
 func.func @f(%c: tensor<i1>, %v: tensor<2xi1>, %x: tensor<3xf32>, %y: tensor<3x1xf32>) {
+  // expected-error @below {{expected 1 operand and result types, found 1 and 0}}
   %0 = graph.while (%a = %x) : (tensor<3xf32>) -> () {
     graph.yield %c : tensor<i1>
   } do {
@@ -120,10 +120,10 @@ func.func @f(%c: tensor<i1>, %v: tensor<2xi1>, %x: tensor<3xf32>, %y: tensor<3x1
 
 // -----
 
-// CHECK: expected 1 loop values, found 2
 func.func @f(%c: tensor<i1>, %v: tensor<2xi1>, %x: tensor<3xf32>, %y: tensor<3x1xf32>) {
   %0 = graph.while (%a = %x) : (tensor<3xf32>) -> (tensor<3xf32>) {
     graph.yield %c : tensor<i1>
+  // expected-error @below {{expected 1 loop values, found 2}}
   } do (%p, %q) {
     graph.yield %a : tensor<3xf32>
   }
@@ -132,7 +132,7 @@ func.func @f(%c: tensor<i1>, %v: tensor<2xi1>, %x: tensor<3xf32>, %y: tensor<3x1
 
 // -----
 
-// CHECK: 'graph.yield' expects parent op to be one of 'graph.if', 'graph.while'
 func.func @f() {
+  // expected-error @below {{'graph.yield' expects parent op to be one of 'graph.if', 'graph.while'}}
   graph.yield
 }

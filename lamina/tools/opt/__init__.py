@@ -1,0 +1,1 @@
+"""The opt tool, a file per job: `driver` puts them together."""

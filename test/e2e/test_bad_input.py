@@ -1,0 +1,216 @@
+"""What a user can get wrong, through the command lines: a clear error, exit code 1, quick, little memory, nothing written."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from support import models
+
+BIN = Path(sys.executable).parent
+MEMORY_BYTES = 6 * 2**30
+"""Address space that a command may take; numpy and LLVM map a good part of it without using it."""
+
+
+def run(*command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+
+    return subprocess.run(
+        [str(BIN / command[0]), *command[1:]], cwd=folder, capture_output=True, text=True, timeout=30, preexec_fn=limit
+    )
+
+
+def refused(*command: str, folder: Path, says: str) -> str:
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    result = run(*command, folder=folder)
+    assert result.returncode == 1, (result.returncode, result.stdout, result.stderr)
+    assert "error:" in result.stderr and "Traceback" not in result.stderr, result.stderr
+    assert says in result.stderr, result.stderr
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before, "something was written"
+    return result.stderr
+
+
+def small_model(**changes) -> onnx.ModelProto:
+    weights = {"w": np.ones((8, 4), np.float32)}
+    nodes = changes.get("nodes") or [helper.make_node("MatMul", ["x", "w"], ["y"], "dense")]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, changes.get("shape", [2, 8]))
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    initializers = [numpy_helper.from_array(array, name) for name, array in weights.items()]
+    graph = helper.make_graph(nodes, "g", [x], [y], initializers)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", changes.get("opset", 17))], ir_version=8)
+
+
+def truncated(folder: Path) -> None:
+    (folder / "m.onnx").write_bytes(models.lenet().SerializeToString()[:-100])
+
+
+def random_bytes(folder: Path) -> None:
+    (folder / "m.onnx").write_bytes(np.random.default_rng(0).bytes(4096))
+
+
+def empty(folder: Path) -> None:
+    (folder / "m.onnx").write_bytes(b"")
+
+
+def external(location: str) -> Callable[[Path], None]:
+    def make(folder: Path) -> None:
+        model = small_model()
+        weight = model.graph.initializer[0]
+        weight.ClearField("raw_data")
+        weight.data_location = TensorProto.EXTERNAL
+        weight.external_data.add(key="location", value=location)
+        (folder / "m.onnx").write_bytes(model.SerializeToString())
+
+    return make
+
+
+def cycle(folder: Path) -> None:
+    nodes = [helper.make_node("Add", ["x", "b"], ["a"], "first"), helper.make_node("Relu", ["a"], ["b"], "second"),
+             helper.make_node("Relu", ["b"], ["y"], "third")]  # fmt: skip
+    (folder / "m.onnx").write_bytes(small_model(nodes=nodes).SerializeToString())
+
+
+def duplicate_names(folder: Path) -> None:
+    nodes = [helper.make_node("Relu", ["x"], ["y"], "first"), helper.make_node("Abs", ["x"], ["y"], "second")]
+    (folder / "m.onnx").write_bytes(small_model(nodes=nodes).SerializeToString())
+
+
+def undefined_input(folder: Path) -> None:
+    nodes = [helper.make_node("Add", ["x", "nowhere"], ["y"], "sum")]
+    (folder / "m.onnx").write_bytes(small_model(nodes=nodes).SerializeToString())
+
+
+def huge_dim(folder: Path) -> None:
+    (folder / "m.onnx").write_bytes(small_model(shape=[10**12, 8]).SerializeToString())
+
+
+def old_opset(folder: Path) -> None:
+    (folder / "m.onnx").write_bytes(small_model(opset=6).SerializeToString())
+
+
+def many_unsupported(folder: Path) -> None:
+    nodes = [
+        helper.make_node("NonZero", ["x"], ["a"], "/encoder/nonzero"),
+        helper.make_node("NonZero", ["x"], ["b"], "/decoder/nonzero"),
+        helper.make_node("Frobnicate", ["x"], ["y"], "/head/frobnicate", domain="com.acme"),
+    ]
+    model = small_model(nodes=nodes)
+    model.opset_import.append(helper.make_opsetid("com.acme", 1))
+    (folder / "m.onnx").write_bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize("command", ["check", "run", "compile", "lamina-opt"])
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (truncated, "m.onnx"),
+        (random_bytes, "m.onnx"),
+        (empty, "m.onnx"),
+        (external("missing.bin"), "missing.bin"),
+        (external("../outside.bin"), "outside"),
+        (external("/etc/passwd"), "/etc/passwd"),
+        (cycle, "cycle"),
+        (duplicate_names, "'y'"),
+        (undefined_input, "nowhere"),
+        (huge_dim, "1000000000000"),
+        (old_opset, "operator set 6"),
+        (many_unsupported, "Frobnicate"),
+    ],
+    ids=lambda value: getattr(value, "__name__", value) if callable(value) else value,
+)
+def test_bad_models(make: Callable[[Path], None], says: str, command: str, tmp_path: Path):
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (tmp_path / "outside.bin").write_bytes(bytes(128))
+    make(folder)
+    arguments = {
+        "check": ("lamina", "check", "m.onnx"),
+        "run": ("lamina", "run", "m.onnx"),
+        "compile": ("lamina", "compile", "m.onnx", "-o", "out.lamina"),
+        "lamina-opt": ("lamina-opt", "m.onnx", "-o", "out.mlir"),
+    }[command]
+    message = refused(*arguments, folder=folder, says=says)
+    if make is many_unsupported:
+        assert "NonZero" in message and "×2" in message and "/decoder/nonzero" in message
+
+
+def test_zero_sized_dims_are_fine(tmp_path: Path):
+    (tmp_path / "m.onnx").write_bytes(small_model(shape=[0, 8]).SerializeToString())
+    result = run("lamina", "run", "m.onnx", folder=tmp_path)
+    assert result.returncode == 0 and "0x4 float32" in result.stdout, result.stderr
+
+
+TEXTS = {
+    "unknown op": ("func.func @main() {\n  graph.frobnicate\n  func.return\n}", "m.mlir:2:3"),
+    "unknown dialect": ('func.func @main() {\n  "nope.op"() : () -> ()\n  func.return\n}', "nope.op"),
+    "undefined value": (
+        "func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {\n"
+        "  %y = graph.add %x, %z : tensor<4xf32>, tensor<4xf32> -> tensor<4xf32>\n  func.return %y : tensor<4xf32>\n}",
+        "m.mlir:2:22",
+    ),
+    "wrong type": (
+        "func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {\n"
+        "  %y = graph.add %x, %x : tensor<4xf32>, tensor<4xf32> -> tensor<5xf32>\n  func.return %y : tensor<5xf32>\n}",
+        "expected",
+    ),
+    "mismatched shapes": (
+        "func.func @main(%x: tensor<4xf32>, %y: tensor<5xf32>) -> tensor<4xf32> {\n"
+        "  %z = graph.add %x, %y : tensor<4xf32>, tensor<5xf32> -> tensor<4xf32>\n  func.return %z : tensor<4xf32>\n}",
+        "4",
+    ),
+    "syntax": ("func.func @main(", "m.mlir:1"),
+    "empty": ("", "m.mlir"),
+    "huge constant": (
+        "func.func @main() -> tensor<1000000000000xf32> {\n"
+        "  %c = graph.constant dense<0.0> : tensor<1000000000000xf32>\n  func.return %c : tensor<1000000000000xf32>\n}",
+        "1000000000000",
+    ),
+}
+
+
+@pytest.mark.parametrize("command", ["lamina-opt", "compile"])
+@pytest.mark.parametrize("name", TEXTS)
+def test_bad_text(name: str, command: str, tmp_path: Path):
+    text, says = TEXTS[name]
+    (tmp_path / "m.mlir").write_text(text)
+    if command == "lamina-opt":
+        refused("lamina-opt", "m.mlir", "-o", "out.mlir", folder=tmp_path, says=says)
+    else:
+        refused("lamina", "compile", "m.mlir", "-o", "out.lamina", folder=tmp_path, says=says)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("lamina-opt", "m.mlir", "-p", "canonicalise"), "canonicalize"),
+        (("lamina-opt", "m.mlir", "-p", "decompose{kep=1}"), "keep"),
+        (("lamina-opt", "m.mlir", "--print-pipelin3"), "--print-pipeline"),
+        (("lamina-opt", "m.mlir", "--to", "kernel"), "kernels"),
+        (("lamina-opt", "m.xyz"), "m.xyz"),
+        (("lamina-opt", "missing.mlir"), "missing.mlir"),
+        (("lamina", "run", "missing.onnx"), "missing.onnx"),
+        (("lamina", "frobnicate"), "frobnicate"),
+        (("lamina", "run", "m.mlir", "--threads", "0"), "threads"),
+        (("lamina", "run", "m.mlir", "--dim", "batch"), "NAME=SIZE"),
+        (("lamina", "run", "m.mlir", "--inputs", "m.mlir"), ".npy"),
+        (("lamina", "run", "m.mlir", "--at", "bottom"), "hardware"),
+        (("lamina", "compile", "m.mlir"), "-o"),
+        (("lamina", "compile", "m.mlir", "-o", "no/such/folder/out.lamina"), "no/such/folder"),
+        (("lamina", "run", "m.lamina"), "m.lamina"),
+    ],
+)
+def test_bad_arguments(arguments: tuple[str, ...], says: str, tmp_path: Path):
+    (tmp_path / "m.mlir").write_text(
+        "func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {\n"
+        "  %y = graph.abs %x : tensor<4xf32>\n  func.return %y : tensor<4xf32>\n}"
+    )
+    (tmp_path / "m.lamina").write_bytes(b"not an artefact at all")
+    refused(*arguments, folder=tmp_path, says=says)
