@@ -11,7 +11,7 @@ from lamina.tools.reporting import run_tool
 
 
 def main(arguments: Sequence[str] | None = None, driver: type[LaminaOptMain] = LaminaOptMain) -> NoReturn:
-    """The entry point: exits with 0, or with 1 after an error message. An opt tool of one's own subclasses the driver."""
+    """The entry point: exits with 0, or with 1 after an error message. Another opt tool passes its own driver."""
     given = sys.argv[1:] if arguments is None else list(arguments)
 
     def body() -> int:
