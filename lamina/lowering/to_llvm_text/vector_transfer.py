@@ -128,14 +128,22 @@ def to_memory(printer: FunctionPrinter, operand: str, memory: str, element: str)
 
 
 def load_scalar(printer: FunctionPrinter, pointer: str, element: str) -> str:
-    """Load one element."""
+    """Load one element; a bfloat as an integer, see `store_scalar`."""
+    if element == "bfloat":
+        return printer.value(f"bitcast i16 {load_scalar(printer, pointer, 'i16')} to bfloat")
     memory = memory_text(element)
     loaded = printer.value(f"load {memory}, ptr {pointer}, align {element_bytes(element)}")
     return from_memory(printer, loaded, memory, element)
 
 
 def store_scalar(printer: FunctionPrinter, operand: str, pointer: str, element: str) -> None:
-    """Store one element."""
+    """Store one element; a bfloat as an integer.
+
+    LLVM's loop vectorizer makes shuffles of scalar accesses, and LLVM 22 crashes on wide shuffles of bfloat where the
+    CPU has avx512bf16 but no avx512fp16.
+    """
+    if element == "bfloat":
+        operand, element = printer.value(f"bitcast bfloat {operand} to i16"), "i16"
     memory = memory_text(element)
     stored = to_memory(printer, operand, memory, element)
     printer.emit(f"store {memory} {stored}, ptr {pointer}, align {element_bytes(element)}")

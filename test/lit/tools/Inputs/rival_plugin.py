@@ -1,0 +1,5 @@
+"""A plugin with a pass of a name that is taken."""
+
+from lamina.plugins import Plugin
+
+PLUGIN = Plugin("rival", passes={"example-pass": lambda: None})
