@@ -20,10 +20,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "test"))
 
+import lamina
 from support import models
 from support.oracles import onnxruntime_session
-
-import lamina
 
 PAUSE_SECONDS = 0.15
 SLICE_SECONDS = 0.25

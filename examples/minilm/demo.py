@@ -11,11 +11,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from model import Configuration, embed
 from tokenizers import Tokenizer
 
 import lamina
 from lamina import safetensors
+from model import Configuration, embed
 
 EXPECTED = Path(__file__).parents[2] / "test" / "models" / "minilm_expected.json"
 

@@ -7,8 +7,8 @@ import shutil
 import subprocess
 
 import pytest
-from e2e.test_models import CASES
 
+from e2e.test_models import CASES
 from lamina import api, pipelines
 
 MLIR_OPT = shutil.which("mlir-opt-22") or shutil.which("mlir-opt")

@@ -8,11 +8,11 @@ import time
 
 import numpy as np
 import pytest
-from support import models
-from support.oracles import assert_as_accurate_as_onnxruntime
 
 import lamina
 from lamina import api, ops, pipelines
+from support import models
+from support.oracles import assert_as_accurate_as_onnxruntime
 
 
 def normal(*shape: int, seed: int = 0) -> np.ndarray:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from graph_models import module_of, normal
 from hypothesis import strategies as st
 from xdsl.dialects.builtin import ModuleOp, f32, i64
 from xdsl.ir import SSAValue
 
+from graph_models import module_of, normal
 from lamina.context import LaminaContext
 from lamina.dialects.graph.builder import GraphBuilder
 

@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-from support import abi_models
 from xdsl.dialects.builtin import ModuleOp
 
 import lamina
@@ -13,6 +12,7 @@ from lamina.diagnostics import LaminaError
 from lamina.interface import signature
 from lamina.parser import parse_text
 from lamina.targets.cpu.executable import Executable
+from support import abi_models
 
 SOURCE = """
 func.func @main(%x: tensor<?x3xf32> {lamina.name = "x", lamina.dims = ["batch", "3"]}, %cache: tensor<4xi64>)

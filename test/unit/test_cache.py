@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import abi_models
 
 from lamina import api
 from lamina.diagnostics import LaminaError
@@ -20,6 +19,7 @@ from lamina.files import TEMPORARY_PREFIX
 from lamina.parser import parse_text
 from lamina.targets.cpu import cache
 from lamina.targets.cpu.cache import DiskCache, cache_key
+from support import abi_models
 
 TEST_FOLDER = Path(__file__).parent.parent
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import abi_models
 
 from lamina.artefact import Artefact, TensorInfo
 from lamina.diagnostics import LaminaError
 from lamina.targets import signature
 from lamina.targets.cpu.executable import Executable
+from support import abi_models
 
 
 @pytest.fixture(scope="module")

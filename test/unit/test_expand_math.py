@@ -7,12 +7,12 @@ from fractions import Fraction
 import ml_dtypes
 import numpy as np
 import pytest
-from support.native import MLIR_OPT, Native, accepted_upstream, parse
 from xdsl.dialects.builtin import f32, f64
 
 from lamina import pipelines
 from lamina.passes.hardware import trigonometric
 from lamina.passes.hardware.expand_math import RULES
+from support.native import MLIR_OPT, Native, accepted_upstream, parse
 
 DTYPES = {"f32": np.float32, "f64": np.float64, "f16": np.float16, "bf16": ml_dtypes.bfloat16}
 FORMATS = {"f32": f32, "f64": f64}

@@ -6,14 +6,13 @@ import re
 
 import numpy as np
 import pytest
-from graph_models import context, encoder, encoder_inputs, lenet, linear, module_of, normal, parse, residual_net
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from random_graphs import inputs_for, programs
 from xdsl.dialects import func
 from xdsl.dialects.builtin import ModuleOp, NameLoc, NoneAttr, StringAttr, f32, i1, i64
 from xdsl.transforms.common_subexpression_elimination import cse
 
+from graph_models import context, encoder, encoder_inputs, lenet, linear, module_of, normal, parse, residual_net
 from lamina.context import LaminaContext
 from lamina.dialects.graph.base import AbstractTensor, GraphOp
 from lamina.dialects.graph.dims import symbol
@@ -31,6 +30,7 @@ from lamina.passes.graph.shape_analysis import ShapeAnalysis
 from lamina.passes.graph.share_kernels import ShareKernelsPass, is_kernel, kernels_of
 from lamina.passes.graph.simplify_batch_norms import SimplifyBatchNormsPass
 from lamina.targets.reference.evaluate import evaluate
+from random_graphs import inputs_for, programs
 
 GRAPH_PHASE = (
     InferTypesPass(),

@@ -8,8 +8,6 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from support.graph_ops import check, outcome, parse, run_decomposed, type_of
-from support.onnx_nodes import run_node
 from xdsl.ir import Block
 from xdsl.transforms.canonicalize import CanonicalizePass
 
@@ -25,6 +23,8 @@ from lamina.dialects.graph.composite import (
     SiluOp,
     SoftmaxOp,
 )
+from support.graph_ops import check, outcome, parse, run_decomposed, type_of
+from support.onnx_nodes import run_node
 
 BFLOAT16 = ml_dtypes.bfloat16
 FLOATS = (np.float64, np.float32, np.float16, BFLOAT16)

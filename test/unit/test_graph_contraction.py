@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.graph_ops import check, outcome, parse, type_of
-from support.onnx_nodes import run_node
 from xdsl.dialects.builtin import f32, f64, i1, i8, i32
 from xdsl.ir import Block
 from xdsl.transforms.canonicalize import CanonicalizePass
@@ -19,6 +17,8 @@ from xdsl.transforms.canonicalize import CanonicalizePass
 from lamina.dialects.graph.contraction import CONTRACTION_OPS, DotGeneralOp
 from lamina.dialects.graph.convolution import CONVOLUTION_OPS, ConvolutionOp, axis_order
 from lamina.targets.reference.evaluate import evaluate
+from support.graph_ops import check, outcome, parse, type_of
+from support.onnx_nodes import run_node
 
 BFLOAT16 = ml_dtypes.bfloat16
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.graph_ops import outcome, parse
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.transforms.canonicalize import CanonicalizePass
 from xdsl.transforms.common_subexpression_elimination import cse
@@ -15,6 +14,7 @@ from xdsl.transforms.dead_code_elimination import dce
 from lamina.dialects.graph.base import abstract_operands
 from lamina.dialects.graph.control_flow import CONTROL_FLOW_OPS, IfOp, WhileOp, YieldOp
 from lamina.targets.reference.evaluate import evaluate
+from support.graph_ops import outcome, parse
 
 GCD = """
 func.func @main(%a: tensor<i64>, %b: tensor<i64>, %unused: tensor<4xf32>) -> tensor<i64> {

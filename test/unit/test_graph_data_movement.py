@@ -7,6 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from xdsl.dialects.builtin import FileLineColLoc, TensorType, f32, i64
+from xdsl.utils.exceptions import VerifyException
+from xdsl.utils.test_value import create_ssa_value
+
 from graph_testing import (
     ALL,
     FLOATS,
@@ -24,12 +30,6 @@ from graph_testing import (
     shapes,
     text,
 )
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
-from xdsl.dialects.builtin import FileLineColLoc, TensorType, f32, i64
-from xdsl.utils.exceptions import VerifyException
-from xdsl.utils.test_value import create_ssa_value
-
 from lamina.dialects.graph import data_movement as dm
 from lamina.dialects.graph import elementwise as ew
 from lamina.dialects.graph.base import AbstractTensor, abstract_of, with_constant_elements

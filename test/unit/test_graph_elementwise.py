@@ -8,6 +8,13 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from xdsl.dialects.builtin import DenseResourceAttr, IntegerType, TensorType, bf16, f16, f32, i1, i64
+from xdsl.utils.exceptions import VerifyException
+from xdsl.utils.test_value import create_ssa_value
+
 from graph_testing import (
     ALL,
     BOOL,
@@ -30,13 +37,6 @@ from graph_testing import (
     tensor,
     text,
 )
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
-from xdsl.dialects.builtin import DenseResourceAttr, IntegerType, TensorType, bf16, f16, f32, i1, i64
-from xdsl.utils.exceptions import VerifyException
-from xdsl.utils.test_value import create_ssa_value
-
 from lamina.diagnostics import LaminaError
 from lamina.dialects.graph import elementwise as ew
 from lamina.dialects.graph.base import AbstractTensor, InferenceError

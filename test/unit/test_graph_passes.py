@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from graph_models import context, encoder, encoder_inputs, module_of, normal, parse, residual_net
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from random_graphs import inputs_for, programs
 from xdsl.context import Context
 from xdsl.dialects import func
 from xdsl.dialects.builtin import ModuleOp, NameLoc, NoneAttr, StringAttr, f16, f32, i1, i64
@@ -15,6 +13,7 @@ from xdsl.passes import ModulePass
 from xdsl.transforms.common_subexpression_elimination import CommonSubexpressionElimination
 from xdsl.transforms.dead_code_elimination import DeadCodeElimination
 
+from graph_models import context, encoder, encoder_inputs, module_of, normal, parse, residual_net
 from lamina.context import LaminaContext, resources_of
 from lamina.diagnostics import LaminaError
 from lamina.dialects.graph.base import GraphOp
@@ -28,6 +27,7 @@ from lamina.passes.graph.prepare_contractions import PrepareContractionsPass
 from lamina.passes.graph.resolve_shapes import ResolveShapesPass
 from lamina.passes.graph.simplify_batch_norms import SimplifyBatchNormsPass
 from lamina.targets.reference.evaluate import evaluate
+from random_graphs import inputs_for, programs
 
 EXACT = (
     InferTypesPass(),

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from support.graph_ops import check, outcome, parse, type_of
-from support.onnx_nodes import run_node
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Block
 from xdsl.transforms.canonicalize import CanonicalizePass
 
 from lamina.dialects.graph.reduction import KINDS, ArgReduceOp, CumulativeOp, ReduceOp, ReduceWindowOp, identity_of
+from support.graph_ops import check, outcome, parse, type_of
+from support.onnx_nodes import run_node
 
 BFLOAT16 = ml_dtypes.bfloat16
 ARITHMETIC = {"add": np.sum, "multiply": np.prod, "maximum": np.max, "minimum": np.min}

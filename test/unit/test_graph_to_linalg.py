@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support import upstream
 from xdsl.dialects import func, get_all_dialects
 from xdsl.dialects.builtin import (
     DYNAMIC_INDEX,
@@ -52,6 +51,7 @@ from lamina.passes.graph.share_kernels import kernels_of
 from lamina.passes.tensor.assign_schedules import AssignSchedulesPass
 from lamina.pipelines import dialects, run_passes
 from lamina.targets.reference.evaluate import evaluate
+from support import upstream
 
 pytestmark = pytest.mark.skipif(not upstream.is_available(), reason="MLIR's tools (mlir-22-tools) are not installed")
 

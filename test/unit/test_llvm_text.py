@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.native import DTYPES, ENTRY, Native, parse, random_array, run
 
 from lamina.diagnostics import LaminaError
 from lamina.lowering.to_llvm_text import LlvmTarget, print_llvm, print_llvm_text
+from support.native import DTYPES, ENTRY, Native, parse, random_array, run
 
 
 @pytest.mark.parametrize("dynamic", [False, True])

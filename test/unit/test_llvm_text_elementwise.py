@@ -7,8 +7,9 @@ from fractions import Fraction
 import ml_dtypes
 import numpy as np
 import pytest
-from support.native import DTYPES, ENTRY, FLOATS, INTEGERS, MLIR_OPT, Native, accepted_upstream, constant_text, run
 from xdsl.dialects.builtin import BFloat16Type
+
+from support.native import DTYPES, ENTRY, FLOATS, INTEGERS, MLIR_OPT, Native, accepted_upstream, constant_text, run
 
 upstream = pytest.mark.skipif(MLIR_OPT is None, reason="mlir-opt is not installed")
 ROWS, COLUMNS = 3, 21

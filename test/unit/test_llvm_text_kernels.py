@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from support.native import MLIR_OPT, Upstream, random_array, run
 
 upstream = pytest.mark.skipif(MLIR_OPT is None, reason="mlir-opt is not installed")

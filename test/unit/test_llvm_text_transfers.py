@@ -3,6 +3,7 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from support.native import DTYPES, ENTRY, FLOATS, constant_text, random_array, run
 
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from loop_testing import FULL, NAIVE, Native, lowered, needs_mlir, new_context, parse
 from xdsl.dialects.builtin import UnknownLoc
 
 from lamina.diagnostics import LaminaError
@@ -16,6 +15,7 @@ from lamina.passes.loop.bufferize import BufferizePass
 from lamina.passes.loop.plan_arena import PlanArenaPass
 from lamina.passes.loop.tile import TilePass
 from lamina.passes.loop.vectorize import VectorizePass
+from loop_testing import FULL, NAIVE, Native, lowered, needs_mlir, new_context, parse
 
 IDENTITY = "affine_map<(i) -> (i)>"
 

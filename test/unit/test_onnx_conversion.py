@@ -14,6 +14,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
+from xdsl.ir import Operation
+
+from lamina.dialects.graph.dims import evaluate as evaluate_dim
+from lamina.dialects.graph.dims import parse_dim
 from onnx_testing import (
     check_against_runtime,
     imported,
@@ -26,10 +30,6 @@ from onnx_testing import (
     run,
     runtime,
 )
-from xdsl.ir import Operation
-
-from lamina.dialects.graph.dims import evaluate as evaluate_dim
-from lamina.dialects.graph.dims import parse_dim
 
 # Numbers, against ONNX Runtime
 

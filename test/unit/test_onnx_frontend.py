@@ -14,6 +14,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
+from xdsl.dialects.builtin import NameLoc
+
+from lamina.context import LaminaContext
+from lamina.diagnostics import LaminaError
+from lamina.dialects.graph.base import GraphOp
+from lamina.frontends.onnx import Unsupported, check_model, format_unsupported, import_model, importer
+from lamina.targets.reference.evaluate import evaluate
 from onnx_testing import (
     imported,
     interface,
@@ -23,13 +30,6 @@ from onnx_testing import (
     parse,
     run,
 )
-from xdsl.dialects.builtin import NameLoc
-
-from lamina.context import LaminaContext
-from lamina.diagnostics import LaminaError
-from lamina.dialects.graph.base import GraphOp
-from lamina.frontends.onnx import Unsupported, check_model, format_unsupported, import_model, importer
-from lamina.targets.reference.evaluate import evaluate
 
 # The interface
 

@@ -12,8 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from support.graph_ops import outcome, parse
-from support.onnx_nodes import run_node
 from xdsl.dialects.builtin import FileLineColLoc
 from xdsl.dialects.func import FuncOp
 
@@ -22,6 +20,8 @@ from lamina import LaminaError, ops, spec, trace
 from lamina.dialects.graph.base import GraphOp
 from lamina.frontends.python import Traced, TracedModule
 from lamina.targets.reference.evaluate import evaluate
+from support.graph_ops import outcome, parse
+from support.onnx_nodes import run_node
 
 BFLOAT16 = ml_dtypes.bfloat16
 

@@ -8,10 +8,10 @@ import weakref
 import ml_dtypes
 import numpy as np
 import pytest
-from graph_models import context, module_of, parse
 from xdsl.dialects.builtin import NameLoc, NoneAttr, StringAttr, TensorType, bf16, f32, i1, i64
 from xdsl.rewriter import Rewriter
 
+from graph_models import context, module_of, parse
 from lamina.diagnostics import LaminaError
 from lamina.dialects.graph.base import AbstractTensor
 from lamina.dialects.graph.dims import symbol

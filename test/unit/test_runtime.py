@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import abi_models
 
 from lamina import knobs
 from lamina.diagnostics import LaminaError
 from lamina.targets.cpu import abi, host, jit, llvm, runtime_ir
 from lamina.targets.cpu.executable import Executable
 from lamina.targets.cpu.thread_pool import thread_pool
+from support import abi_models
 
 TEST_FOLDER = Path(__file__).parent.parent
 BODY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)

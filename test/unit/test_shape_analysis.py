@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from graph_models import context, encoder, encoder_inputs, module_of, parse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from random_graphs import inputs_for, programs
 from xdsl.dialects import func
 from xdsl.dialects.builtin import ModuleOp, NameLoc, NoneAttr, StringAttr, f32, i1, i64
 from xdsl.ir import Operation, SSAValue
 
+from graph_models import context, encoder, encoder_inputs, module_of, parse
 from lamina.diagnostics import LaminaError
 from lamina.dialects.graph.base import AbstractTensor, Array
 from lamina.dialects.graph.dims import evaluate as evaluate_dim
@@ -21,6 +20,7 @@ from lamina.passes.graph.infer_types import InferTypesPass
 from lamina.passes.graph.shape_analysis import Origin, ShapeAnalysis
 from lamina.resources import ResourceStore
 from lamina.targets.reference.evaluate import Evaluator
+from random_graphs import inputs_for, programs
 
 
 class Recorder(Evaluator):
