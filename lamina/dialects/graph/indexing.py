@@ -47,7 +47,8 @@ def _from_start(size: Dim, bound: Dim) -> Dim:
     if high < 0:
         return size + bound
     is_negative = minimum(maximum(bound * -1, 0), 1)
-    return bound + is_negative * size
+    # Never below 0, so that differences of extreme bounds do not overflow.
+    return maximum(bound + is_negative * size, 0)
 
 
 def padded_size(size: Dim, low: Dim, high: Dim, interior: int) -> Dim:

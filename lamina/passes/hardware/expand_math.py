@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from xdsl.context import Context
 from xdsl.dialects import func
@@ -71,6 +71,9 @@ class ExpandMathPass(LaminaPass):
     """
 
     name = "expand-math"
+    # What is still in `graph` would become `math` ops afterwards.
+    requires: ClassVar[frozenset[str]] = frozenset({"linalg"})
+    ensures: ClassVar[frozenset[str]] = frozenset({"math-expanded"})
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for function in op.ops:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from xdsl.context import Context
 from xdsl.dialects import func
@@ -43,6 +44,9 @@ class LowerParallelPass(LaminaPass):
     """
 
     name = "lower-parallel"
+    # The loops come from `tile`; `plan-arena` must still see them, to give every thread buffers of its own.
+    requires: ClassVar[frozenset[str]] = frozenset({"tiled", "arena-planned"})
+    ensures: ClassVar[frozenset[str]] = frozenset({"parallel-lowered"})
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for function in op.ops:

@@ -26,6 +26,10 @@ ffi: Any = _ffi
 CODE_GENERATION_LEVEL = 2
 OPTIMIZATION_LEVEL = 2
 
+LLVM_OPTIONS = ("-vectorizer-min-trip-count=0",)
+"""What LLVM's command line would be given: short loops get a scalar rest, not masked stores. For a masked store of
+truncated values of which one lane is left, LLVM 22 stores that lane before the truncation, beyond the end of memory."""
+
 
 class InternalCompilerError(LaminaError):
     """A defect of the compiler: LLVM refused the text that was printed for it. The hints name a file with that text."""
@@ -45,6 +49,8 @@ def _initialize() -> None:
     binding.initialize_all_targets()
     binding.initialize_all_asmprinters()
     binding.initialize_native_asmparser()
+    for option in LLVM_OPTIONS:
+        binding.set_option("lamina", option)
 
 
 def version() -> str:

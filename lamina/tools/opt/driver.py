@@ -62,6 +62,8 @@ class LaminaOptMain(xDSLOptMain):
         self.profile = Profile()
         self._chunk_failed = False
         self._chunk: tuple[bytes, int] = (b"", 0)
+        self._chunk_number: int | None = None
+        """Which chunk of a split input this is, from 0; None where there is only one."""
         self._verifier: DiagnosticVerifier | None = None
         self._statistics: PassStatistics | None = None
         self._counts: Counts = {}
@@ -154,6 +156,7 @@ class LaminaOptMain(xDSLOptMain):
             return [(BytesIO(text), 0)], extension
         starts = [0, *(match.end() for match in SPLIT.finditer(text))]
         ends = [*(match.start() for match in SPLIT.finditer(text)), len(text)]
+        self._chunk_number = -1 if len(starts) > 1 else None
         return [
             (BytesIO(text[start:end]), text.count(b"\n", 0, start)) for start, end in zip(starts, ends, strict=True)
         ], extension
@@ -161,6 +164,8 @@ class LaminaOptMain(xDSLOptMain):
     def parse_chunk(self, chunk: IO[bytes], file_extension: str, start_offset: int = 0) -> ModuleOp | None:
         self._chunk_failed = False
         self._verifier = None
+        if self._chunk_number is not None:
+            self._chunk_number += 1
         if file_extension == "mlir":
             self._chunk = (chunk.read(), start_offset)
             text = self._chunk[0].decode(errors="replace")
@@ -284,7 +289,9 @@ class LaminaOptMain(xDSLOptMain):
                 on_failure=arguments.print_ir_after_failure,
             )
             directory = arguments.print_ir_tree_dir
-            yield PrintIR(options, TreeSink(directory, full) if directory else StderrSink(style))
+            yield PrintIR(
+                options, TreeSink(directory, full, lambda: self._chunk_number) if directory else StderrSink(style)
+            )
         if arguments.print_diff:
             yield PrintDiff(style)
 

@@ -49,15 +49,19 @@ class TreeSink:
     """Writes dumps to numbered files, laid out as `mlir-opt --mlir-print-ir-tree-dir` does:
 
     `builtin_module_no-symbol-name/3_cse.mlir` after the fourth pass, and for the second pass of a nested pipeline
-    that stands third `builtin_module_no-symbol-name/func_func_f/2_1_cse.mlir`. Nothing is elided in files.
+    that stands third `builtin_module_no-symbol-name/func_func_f/2_1_cse.mlir`. Nothing is elided in files. The chunks
+    of a split input have a folder each, by the number that `chunk` gives: `0/builtin_module_no-symbol-name/3_cse.mlir`.
     """
 
-    def __init__(self, directory: str, style: Style):
+    def __init__(self, directory: str, style: Style, chunk: Callable[[], int | None] = lambda: None):
         self.directory = directory
         self.style = style
+        self.chunk = chunk
 
     def __call__(self, title: str, one: ModulePass, view: View) -> None:
-        folders = [self.directory, self._folder("builtin.module", symbol_name(view.module))]
+        chunk = self.chunk()
+        folders = [self.directory] if chunk is None else [self.directory, str(chunk)]
+        folders.append(self._folder("builtin.module", symbol_name(view.module)))
         if view.target is not None:
             folders.append(self._folder(view.target.name, symbol_name(view.target)))
         # The third and later dumps of one pass (before, after) differ in their suffix.
