@@ -35,6 +35,8 @@ floats = hnp.arrays(np.float32, shapes, elements=st.floats(-8, 8, width=32))
 def test_reduce_is_numpys(kind, x, data):
     axes = data.draw(st.lists(st.integers(0, x.ndim - 1), unique=True))
     keep = data.draw(st.booleans())
+    if kind == "multiply":
+        x = x / np.float32(8)  # products of up to 625 elements stay finite
     result = check(ReduceOp, [x], kind, axes, keep)
     initial = {"maximum": {"initial": -np.inf}, "minimum": {"initial": np.inf}}.get(kind, {})
     expected = ARITHMETIC[kind](x.astype(np.float64), axis=tuple(axes), keepdims=keep, **initial)

@@ -196,7 +196,12 @@ def test_no_features() -> None:
     empty = np.zeros(0, np.float32)
 
     def build(b, x, y):
-        return [b.layer_norm(x, empty, empty, 1, 1e-3), b.transpose(y, (1, 0, 2)), b.reduce("add", y, (0,))]
+        return [
+            b.layer_norm(x, empty, empty, 1, 1e-3),
+            b.transpose(y, (1, 0, 2)),
+            b.reduce("add", y, (0,)),
+            b.reshape(x, (-1,)),
+        ]
 
     check([(["n", 0], f32), ([1, "n", 0], f32)], ROWS, build)
 

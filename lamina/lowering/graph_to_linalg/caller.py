@@ -381,7 +381,7 @@ def _all_axes(rank: int) -> ArrayAttr[Attribute]:
 
 def _static_count(type_: Tensor) -> int:
     shape = type_.get_shape()
-    if DYNAMIC_INDEX in shape:
+    if DYNAMIC_INDEX in shape and 0 not in shape:
         return DYNAMIC_INDEX
     count = 1
     for size in shape:
