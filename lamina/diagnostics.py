@@ -43,6 +43,11 @@ def location_text(location: Attribute) -> str | None:
     return None
 
 
+def error_at(op: Operation, message: str) -> LaminaError:
+    """An error that names an op and its location."""
+    return LaminaError(f"'{op.name}': {message}", where=location_text(op.location))
+
+
 class Severity(Enum):
     """How bad a diagnostic is; a note belongs to another diagnostic."""
 

@@ -13,6 +13,7 @@ from xdsl.dialects.builtin import (
     ModuleOp,
     StringAttr,
     TensorType,
+    i64,
 )
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute
@@ -51,6 +52,35 @@ def signature(module: ModuleOp) -> tuple[tuple[TensorInfo, ...], tuple[TensorInf
             raise LaminaError(f"two outputs alias input '{inputs[info.alias].name}'", where=where)
         donated.add(info.alias)
     return inputs, outputs
+
+
+def donate(module: ModuleOp, pairs: Mapping[str, str]) -> None:
+    """Let outputs of `main` be written into the storage of inputs: input name → output name, in place.
+
+    Raises LaminaError for a name that `main` lacks, one that is given twice or was given before, and types that differ.
+    """
+    main, (inputs, outputs) = main_function(module), signature(module)
+    positions = {info.name: index for index, info in enumerate(inputs)}
+    taken = {info.alias for info in outputs if info.alias is not None}
+    aliases: dict[int, int] = {}
+    for name, output in pairs.items():
+        source, index = positions.get(name), next((i for i, info in enumerate(outputs) if info.name == output), None)
+        if source is None:
+            raise LaminaError(f"donate: no input is named '{name}'", hints=(f"the inputs: {', '.join(positions)}",))
+        if index is None:
+            known = ", ".join(info.name for info in outputs)
+            raise LaminaError(f"donate: no output is named '{output}'", hints=(f"the outputs: {known}",))
+        if index in aliases or outputs[index].alias is not None or source in taken:
+            raise LaminaError(f"donate: input '{name}' or output '{output}' is given twice")
+        given, wanted = inputs[source], outputs[index]
+        if (given.shape, given.dtype) != (wanted.shape, wanted.dtype):
+            raise LaminaError(f"donate: input and output must be of one type, found {given} and {wanted}")
+        aliases[index] = source
+    given_attributes = main.res_attrs.data if main.res_attrs is not None else [DictionaryAttr({})] * len(outputs)
+    attributes: list[dict[str, Attribute]] = [dict(one.data) for one in given_attributes]
+    for index, source in aliases.items():
+        attributes[index]["lamina.alias"] = IntegerAttr(source, i64)
+    main.res_attrs = ArrayAttr([DictionaryAttr(one) for one in attributes])
 
 
 def _infos(

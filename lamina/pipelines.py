@@ -40,24 +40,51 @@ PASSES: Mapping[str, PassFactory] = {
         "canonicalize": "lamina.passes.graph.canonicalize:CanonicalizePass",
         "simplify-batch-norms": "lamina.passes.graph.simplify_batch_norms:SimplifyBatchNormsPass",
         "fold-constants": "lamina.passes.graph.fold_constants:FoldConstantsPass",
+        "fold-scales": "lamina.passes.graph.fold_scales:FoldScalesPass",
         "resolve-shapes": "lamina.passes.graph.resolve_shapes:ResolveShapesPass",
+        "recognize-composites": "lamina.passes.graph.recognize_composites:RecognizeCompositesPass",
+        "move-views": "lamina.passes.graph.move_views:MoveViewsPass",
+        "recognize-attention": "lamina.passes.graph.recognize_attention:RecognizeAttentionPass",
         "decompose": "lamina.passes.graph.decompose:DecomposePass",
+        "remat": "lamina.passes.autodiff.remat:RematPass",
+        "differentiate": "lamina.passes.autodiff.differentiate:DifferentiatePass",
+        "inline-calls": "lamina.passes.graph.inline_calls:InlineCallsPass",
+        "remove-gradient-stops": "lamina.passes.autodiff.remove_gradient_stops:RemoveGradientStopsPass",
         "assign-layouts": "lamina.passes.graph.assign_layouts:AssignLayoutsPass",
+        "split-groups": "lamina.passes.graph.split_groups:SplitGroupsPass",
+        "materialize-padding": "lamina.passes.graph.materialize_padding:MaterializePaddingPass",
+        "merge-positions": "lamina.passes.graph.merge_positions:MergePositionsPass",
         "prepare-contractions": "lamina.passes.graph.prepare_contractions:PrepareContractionsPass",
+        "pack-constants": "lamina.passes.graph.pack_constants:PackConstantsPass",
+        "flatten-scatters": "lamina.passes.graph.flatten_scatters:FlattenScattersPass",
         "form-kernels": "lamina.passes.graph.form_kernels:FormKernelsPass",
+        "remove-barriers": "lamina.passes.autodiff.remove_barriers:RemoveBarriersPass",
         "share-kernels": "lamina.passes.graph.share_kernels:ShareKernelsPass",
         "graph-to-linalg": "lamina.lowering.graph_to_linalg.graph_to_linalg:GraphToLinalgPass",
+        "merge-rows": "lamina.passes.tensor.merge_rows:MergeRowsPass",
         "assign-schedules": "lamina.passes.tensor.assign_schedules:AssignSchedulesPass",
         "bufferize": "lamina.passes.loop.bufferize:BufferizePass",
         "tile": "lamina.passes.loop.tile:TilePass",
         "vectorize": "lamina.passes.loop.vectorize:VectorizePass",
         "linalg-to-loops": "lamina.passes.loop.linalg_to_loops:LinalgToLoopsPass",
+        "split-loops": "lamina.passes.loop.split_loops:SplitLoopsPass",
         "plan-arena": "lamina.passes.loop.plan_arena:PlanArenaPass",
         "lower-parallel": "lamina.passes.hardware.lower_parallel:LowerParallelPass",
         "expand-math": "lamina.passes.hardware.expand_math:ExpandMathPass",
+        "assign-gpu-schedules": "lamina.passes.hardware.assign_gpu_schedules:AssignGpuSchedulesPass",
+        "outline-gpu-kernels": "lamina.passes.hardware.outline_gpu_kernels:OutlineGpuKernelsPass",
     }.items()
 }
 """Our passes by name."""
+
+GPU_PASSES: tuple[str, ...] = ("assign-gpu-schedules", "bufferize", "outline-gpu-kernels", "plan-arena", "expand-math")
+"""For a GPU: from linalg on tensors to kernels and a host program."""
+
+CPU_ONLY = frozenset({"pack-constants", "assign-schedules"})
+"""Passes up to the tensor phase that are about a CPU's registers and caches; a GPU does without."""
+
+ON_REQUEST = frozenset({"differentiate", "remat", "assign-gpu-schedules", "outline-gpu-kernels"})
+"""Passes of no phase: they run where somebody asks for them, and for GPU targets."""
 
 
 @dataclass(frozen=True)
@@ -81,15 +108,28 @@ PHASES: tuple[Phase, ...] = (
         "one type per value, no redundant op, layouts assigned",
         (
             "assign-target",
+            "inline-calls",
+            "remove-gradient-stops",
             "infer-types",
             "canonicalize",
             "simplify-batch-norms",
             "fold-constants",
             "resolve-shapes",
+            "flatten-scatters",
             "cse",
+            "recognize-composites",
+            "recognize-attention",
+            "move-views",
+            "fold-scales",
+            "split-groups",
             "assign-layouts",
             "canonicalize",
+            "move-views",
+            "merge-positions",
+            "materialize-padding",
+            "fold-constants",
             "prepare-contractions",
+            "pack-constants",
             "fold-constants",
             "infer-types",
             "cse",
@@ -100,14 +140,14 @@ PHASES: tuple[Phase, ...] = (
     Phase(
         "kernels",
         "main calls kernels; identical kernels shared",
-        ("form-kernels", "share-kernels", "decompose", "canonicalize"),
+        ("form-kernels", "remove-barriers", "share-kernels", "decompose", "canonicalize"),
         _GRAPH,
     ),
-    Phase("tensor", "structured ops with schedules", ("graph-to-linalg", "assign-schedules"), _TENSOR),
+    Phase("tensor", "structured ops with schedules", ("graph-to-linalg", "merge-rows", "assign-schedules"), _TENSOR),
     Phase(
         "loop",
         "loops over buffers and vectors; one arena",
-        ("bufferize", "tile", "vectorize", "linalg-to-loops", "plan-arena"),
+        ("bufferize", "tile", "vectorize", "linalg-to-loops", "split-loops", "plan-arena"),
         _LOOP,
     ),
     Phase(
@@ -182,6 +222,13 @@ def pass_names(*, after: str = "import", to: str) -> tuple[str, ...]:
     return tuple(name for current in phases_between(after, to) for name in current.passes)
 
 
+def gpu_pass_names(*, after: str = "import", to: str) -> list[str]:
+    """The same for a GPU: to the end of phase `graph` or `tensor`, or to kernels and a host program (`hardware`)."""
+    end = "tensor" if to == PHASE_NAMES[-1] else to
+    names = [name for name in pass_names(after=after, to=end) if name not in CPU_ONLY]
+    return [*names, *GPU_PASSES] if to != end else names
+
+
 def dialects() -> dict[str, DialectFactory]:
     """Our dialects, and the upstream ones as we extend or mend them, by name."""
 
@@ -195,11 +242,16 @@ def dialects() -> dict[str, DialectFactory]:
 
         return Cpu
 
+    def gpu() -> Dialect:
+        from lamina.dialects.hardware.gpu import Gpu
+
+        return Gpu
+
     from lamina.dialects.builtin import builtin_dialect
     from lamina.dialects.loop import loop_dialects
     from lamina.dialects.tensor import tensor_dialects
 
-    return {"builtin": builtin_dialect, "graph": graph, "cpu": cpu, **tensor_dialects(), **loop_dialects()}
+    return {"builtin": builtin_dialect, "graph": graph, "cpu": cpu, "gpu": gpu, **tensor_dialects(), **loop_dialects()}
 
 
 def available_passes(plugins: Sequence[Plugin] = ()) -> dict[str, PassFactory]:

@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Measure and print. Times: compile from the file without the cache, load from the cache, one call."""
     plugins = model_arguments.given_plugins(options)
+    donate = model_arguments.parse_donations(options.donate)
     with Progress() as progress:
         start = time.perf_counter()
         executable = api.executable_for(
@@ -34,14 +35,15 @@ def run(options: argparse.Namespace) -> int:
             threads=options.threads,
             cache=False,
             plugins=plugins,
+            donate=donate,
             observer=lambda report, _: progress.update(f"compiled to phase {report.phase}"),
         )
         compiled = time.perf_counter()
         load_seconds = None
         if not options.no_cache:
-            api.executable_for(options.model, threads=options.threads, plugins=plugins)
+            api.executable_for(options.model, threads=options.threads, plugins=plugins, donate=donate)
             loading = time.perf_counter()
-            executable = api.executable_for(options.model, threads=options.threads, plugins=plugins)
+            executable = api.executable_for(options.model, threads=options.threads, plugins=plugins, donate=donate)
             load_seconds = time.perf_counter() - loading
         sizes = model_arguments.parse_dims(options.dim)
         inputs = model_arguments.random_inputs(executable.inputs, sizes, 0)

@@ -38,14 +38,36 @@ def given_plugins(options: argparse.Namespace) -> tuple[Plugin, ...]:
 def add_execution_arguments(parser: argparse.ArgumentParser) -> None:
     """Threads, cache and sizes of symbolic dims."""
     parser.add_argument("--threads", type=positive, metavar="N", help="threads per call (default: the cores at hand)")
+    add_dim_argument(parser, "size of a symbolic dim of random inputs; may be repeated")
+    add_donate_argument(parser)
+    parser.add_argument("--no-cache", action="store_true", help="neither read nor write the cache of compiled models")
+
+
+def add_dim_argument(parser: argparse.ArgumentParser, help_text: str) -> None:
+    """--dim NAME=SIZE."""
+    parser.add_argument("--dim", action="append", default=[], metavar="NAME=SIZE", help=help_text)
+
+
+def add_donate_argument(parser: argparse.ArgumentParser) -> None:
+    """--donate INPUT=OUTPUT."""
     parser.add_argument(
-        "--dim",
+        "--donate",
         action="append",
         default=[],
-        metavar="NAME=SIZE",
-        help="size of a symbolic dim of random inputs; may be repeated",
+        metavar="INPUT=OUTPUT",
+        help="write an output into the storage of an input, such as a cache; may be repeated",
     )
-    parser.add_argument("--no-cache", action="store_true", help="neither read nor write the cache of compiled models")
+
+
+def parse_donations(texts: Sequence[str]) -> dict[str, str]:
+    """`INPUT=OUTPUT` texts as a dictionary."""
+    pairs: dict[str, str] = {}
+    for text in texts:
+        name, separator, output = text.partition("=")
+        if not (name and separator and output) or name in pairs:
+            raise LaminaError(f"--donate {text}: expected INPUT=OUTPUT, each input once")
+        pairs[name] = output
+    return pairs
 
 
 def positive(text: str) -> int:
@@ -67,8 +89,11 @@ def parse_dims(texts: Sequence[str]) -> dict[str, int]:
     return sizes
 
 
-def random_inputs(inputs: Sequence[TensorInfo], sizes: Mapping[str, int], seed: int) -> list[Array]:
-    """Standard normal floats, integers 0 and 1, random booleans; symbolic sizes from `sizes`, else 1 with a remark."""
+def symbolic_sizes(inputs: Sequence[TensorInfo], sizes: Mapping[str, int]) -> dict[str, int]:
+    """A size for every symbolic dim of the inputs: from `sizes`, else 1 with a remark.
+
+    Raises LaminaError for a size of a dim that the model does not have.
+    """
     known = dict(sizes)
     symbols = sorted({name for one in inputs for dim in one.shape for name in symbols_of(parse_dim(str(dim)))})
     unknown = sorted(set(known) - set(symbols))
@@ -79,6 +104,12 @@ def random_inputs(inputs: Sequence[TensorInfo], sizes: Mapping[str, int], seed: 
         if name not in known:
             known[name] = 1
             print(f"{name} = 1 (choose with --dim {name}=SIZE)", file=sys.stderr)
+    return known
+
+
+def random_inputs(inputs: Sequence[TensorInfo], sizes: Mapping[str, int], seed: int) -> list[Array]:
+    """Standard normal floats, integers 0 and 1, random booleans; symbolic sizes as `symbolic_sizes` has them."""
+    known = symbolic_sizes(inputs, sizes)
     generator = np.random.default_rng(seed)
     return [random_array(generator, one, [evaluate(parse_dim(str(dim)), known) for dim in one.shape]) for one in inputs]
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from lamina import api, pipelines
 from lamina.diagnostics import LaminaError
-from lamina.tools import model_arguments
+from lamina.tools import gpu_commands, model_arguments
 from lamina.tools.model_arguments import Array
 from lamina.tools.progress import Progress
 
@@ -34,10 +34,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--save", type=Path, metavar="DIR", help="write every output to DIR/NAME.npy")
     model_arguments.add_execution_arguments(parser)
+    gpu_commands.add_target_argument(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run and print a line per output."""
+    if gpu_commands.wants_gpu(options):
+        names, outputs = gpu_commands.run_on_gpu(options)
+        return report(options, names, outputs)
     with Progress() as progress:
         executable = api.executable_for(
             options.model,
@@ -45,6 +49,7 @@ def run(options: argparse.Namespace) -> int:
             threads=options.threads,
             cache=not options.no_cache,
             plugins=model_arguments.given_plugins(options),
+            donate=model_arguments.parse_donations(options.donate),
             observer=lambda report, _: progress.update(f"compiled to phase {report.phase}"),
         )
         if options.inputs:
@@ -57,13 +62,19 @@ def run(options: argparse.Namespace) -> int:
         given = [array.copy() for array in inputs]
         outputs = executable(*inputs)
     names = [info.name for info in executable.outputs]
+    report(options, names, outputs)
+    if options.check_against is None:
+        return 0
+    return compare(options.model, [info.name for info in executable.inputs], given, names, outputs)
+
+
+def report(options: argparse.Namespace, names: Sequence[str], outputs: Sequence[Array]) -> int:
+    """Print a line per output, and save them where that is asked for."""
     for name, output in zip(names, outputs, strict=True):
         print(summary(name, output))
     if options.save is not None:
         save(options.save, names, outputs)
-    if options.check_against is None:
-        return 0
-    return compare(options.model, [info.name for info in executable.inputs], given, names, outputs)
+    return 0
 
 
 def summary(name: str, array: Array) -> str:

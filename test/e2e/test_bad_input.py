@@ -204,6 +204,8 @@ def test_bad_text(name: str, command: str, tmp_path: Path):
         (("lamina", "run", "m.mlir", "--inputs", "m.mlir"), ".npy"),
         (("lamina", "run", "m.mlir", "--at", "bottom"), "hardware"),
         (("lamina", "compile", "m.mlir"), "-o"),
+        (("lamina", "compile", "m.mlir", "-o", "-"), "not compiled code"),
+        (("lamina", "compile", "m.mlir", "--target", "ptx:sm_90", "--to", "graph", "-o", "-"), "not compiled code"),
         (("lamina", "compile", "m.mlir", "-o", "no/such/folder/out.lamina"), "no/such/folder"),
         (("lamina", "run", "m.lamina"), "m.lamina"),
     ],
@@ -215,3 +217,13 @@ def test_bad_arguments(arguments: tuple[str, ...], says: str, tmp_path: Path):
     )
     (tmp_path / "m.lamina").write_bytes(b"not an artefact at all")
     refused(*arguments, folder=tmp_path, says=says)
+
+
+def test_text_to_standard_output(tmp_path: Path):
+    onnx.save(small_model(), tmp_path / "m.onnx")
+    arguments = ("lamina", "compile", "m.onnx", "--to", "kernels", "-o")
+    shown = run(*arguments, "-", folder=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
+    assert run(*arguments, "m.mlir", folder=tmp_path).returncode == 0
+    assert shown.stdout == (tmp_path / "m.mlir").read_text()

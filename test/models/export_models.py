@@ -6,6 +6,7 @@ Large initializers lose their data and keep name, shape and type; `test/support/
 from a seeded generator, or from the real MiniLM weights by name.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import onnx
@@ -34,13 +35,13 @@ def name_transposed(model: onnx.ModelProto, parameters: dict[str, torch.Tensor])
     return model
 
 
-def without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Drop the data of float initializers with more than 64 elements."""
+def without_weights(model: onnx.ModelProto, is_weight: Callable[[str], bool] = lambda name: True) -> onnx.ModelProto:
+    """Drop the data of float initializers with more than 64 elements whose names `is_weight` accepts."""
     for initializer in model.graph.initializer:
         size = 1
         for dim in initializer.dims:
             size *= dim
-        if initializer.data_type == onnx.TensorProto.FLOAT and size > KEPT_ELEMENTS:
+        if initializer.data_type == onnx.TensorProto.FLOAT and size > KEPT_ELEMENTS and is_weight(initializer.name):
             initializer.ClearField("raw_data")
             initializer.ClearField("float_data")
             initializer.ClearField("external_data")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,33 +11,77 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from support.weights import fill_weights, with_weights_as_initializers
+
 MODELS = Path(__file__).parent.parent / "models"
 
+# What `benchmarks/models.py` exports; each also as NAME_small and, where it has symbolic axes, NAME_small_symbolic.
+ARCHITECTURES = (
+    "resnet50", "mobilenet_v2", "unet_resize", "unet_transposed", "bert_base", "gpt2", "gpt2_decode", "vit_b16",
+    "llama_block", "lstm",
+)  # fmt: skip
+LIGHT = (
+    "bvlc_alexnet", "densenet121", "inception_v1", "inception_v2", "resnet50", "shufflenet", "squeezenet", "vgg19",
+    "zfnet512",
+)  # fmt: skip
 
-def fill_weights(
-    model: onnx.ModelProto, weights: Mapping[str, np.ndarray] | None = None, seed: int = 0
-) -> onnx.ModelProto:
-    """Give data to the initializers that were kept without: by name from `weights`, else scaled normal values."""
+
+def architecture(name: str) -> onnx.ModelProto:
+    """A kept graph by its file's name, with random weights."""
+    return fill_weights(onnx.load(MODELS / f"{name}.onnx"))
+
+
+def light(name: str) -> onnx.ModelProto:
+    """A model of the ONNX package without its weights (224×224 images), with random ones."""
+    folder = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
+    return fill_weights(with_weights_as_initializers(onnx.load(folder / f"light_{name}.onnx")))
+
+
+def named(name: str) -> onnx.ModelProto:
+    """The ONNX file at a path, `light_NAME`, a model that this module builds, or a kept graph by its file's name."""
+    if name.endswith(".onnx"):
+        return onnx.load(name)
+    if name.startswith("light_"):
+        return light(name.removeprefix("light_"))
+    builders: Mapping[str, Callable[[], onnx.ModelProto]] = {
+        "minilm": minilm,
+        "mlp": mlp,
+        "mlp-b64": lambda: mlp(64),
+        "lenet": lenet,
+        "transformer_encoder": transformer_encoder,
+    }
+    return builders[name]() if name in builders else architecture(name)
+
+
+def _lengths(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    lengths = generator.integers(max(1, shape[1] // 2), shape[1] + 1, shape[0])
+    return (np.arange(shape[1]) < lengths[:, None]).astype(np.int64)
+
+
+Integers = Callable[[np.random.Generator, "tuple[int, ...]"], np.ndarray]
+INTEGERS: Mapping[str, Integers] = {
+    "input_ids": lambda generator, shape: generator.integers(0, 200, shape),
+    "token": lambda generator, shape: generator.integers(0, 200, shape),
+    "position": lambda generator, shape: np.full(shape, 37),
+    "attention_mask": _lengths,
+    "token_type_ids": lambda generator, shape: generator.integers(0, 2, shape),
+}
+
+
+def random_feeds(
+    model: onnx.ModelProto, sizes: Mapping[str, int] | None = None, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """Inputs of an architecture: standard normal f32, integers by their names; `sizes` gives the symbolic axes."""
     generator = np.random.default_rng(seed)
-    for initializer in model.graph.initializer:
-        size = int(np.prod(initializer.dims, dtype=np.int64))
-        if initializer.data_type != TensorProto.FLOAT or size <= 64 or initializer.raw_data or initializer.float_data:
-            continue
-        if weights is not None:
-            array = weight_by_name(weights, initializer.name)
+    feeds = {}
+    for value in model.graph.input:
+        dims = value.type.tensor_type.shape.dim
+        shape = tuple((sizes or {})[dim.dim_param] if dim.dim_param else dim.dim_value for dim in dims)
+        if value.type.tensor_type.elem_type == TensorProto.FLOAT:
+            feeds[value.name] = generator.standard_normal(shape, dtype=np.float32)
         else:
-            scale = 1.0 / np.sqrt(initializer.dims[0]) if len(initializer.dims) > 1 else 0.3
-            array = generator.standard_normal(tuple(initializer.dims), dtype=np.float32) * np.float32(scale)
-        initializer.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(array), initializer.name))
-    return model
-
-
-def weight_by_name(weights: Mapping[str, np.ndarray], name: str) -> np.ndarray:
-    """`NAME.transposed` is the transpose of `NAME`; the prefix `bert.` is the exporting wrapper's."""
-    base = name.removeprefix("bert.")
-    if base.endswith(".transposed"):
-        return weights[base.removesuffix(".transposed")].T
-    return weights[base]
+            feeds[value.name] = INTEGERS[value.name](generator, shape)
+    return feeds
 
 
 def minilm_folder() -> Path:

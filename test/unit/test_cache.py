@@ -126,7 +126,7 @@ def test_a_full_disk_leaves_nothing_behind(store, monkeypatch):
 def test_a_readable_folder_that_cannot_be_touched_still_serves(store, monkeypatch):
     store.store_bytes("a", b"x")
 
-    def refuse(path):
+    def refuse(path, **times):
         raise PermissionError("read-only file system")
 
     monkeypatch.setattr(cache.os, "utime", refuse)

@@ -22,6 +22,7 @@ from lamina.dialects.graph.composite import (
     RmsNormOp,
     SiluOp,
     SoftmaxOp,
+    StopGradientOp,
 )
 from support.graph_ops import check, outcome, parse, run_decomposed, type_of
 from support.onnx_nodes import run_node
@@ -58,6 +59,7 @@ def parameters(shape, count, seed=0):
 
 CASES = [
     (ReluOp, (), lambda x: run_node("Relu", [x], 14)),
+    (StopGradientOp, (), lambda x: run_node("Identity", [x], 16)),
     (GeluOp, ("none",), lambda x: run_node("Gelu", [x], 20)),
     (GeluOp, ("tanh",), lambda x: run_node("Gelu", [x], 20, approximate="tanh")),
     (SiluOp, (), lambda x: run_node("Mul", [x, run_node("Sigmoid", [x], 13)], 14)),

@@ -37,6 +37,7 @@ from lamina.dialects.graph.constant import ConstantOp
 from lamina.dialects.graph.dims import MAX_SIZE, Dim, symbol
 from lamina.dialects.graph.dims import evaluate as evaluate_dim
 from lamina.dialects.graph.indexing import padded_size, slice_size
+from lamina.dialects.graph.scatter import KINDS
 from lamina.dialects.graph.types import ELEMENT_TYPES
 from lamina.parser import parse_text
 
@@ -366,6 +367,27 @@ def draw_data_movement(op, data, dtypes=ALL, max_rank=3, index_dtypes=INTEGERS):
         case dm.DynamicUpdateSliceOp:
             update = array[tuple(slice(0, (size + 1) // 2) for size in array.shape)]
             return with_vectors(op, [array, update], [data.draw(bounds)])
+        case dm.ScatterOp:
+            kind = "assign" if array.dtype == np.bool_ else data.draw(st.sampled_from(list(KINDS)))
+            array = array.reshape(array.shape or (1,))
+            taken = data.draw(arrays(np.dtype(np.int64), data.draw(shapes(2))))
+            kept = [place for place in range(array.ndim) if place != axis]
+            update = counting((*taken.shape, *(array.shape[place] for place in kept))).astype(array.dtype)
+            window = range(taken.ndim, update.ndim)
+
+            def scatter(x, i, u):
+                return op(
+                    x,
+                    i,
+                    u,
+                    kind,
+                    update_window_dims=window,
+                    inserted_window_dims=[axis],
+                    scatter_dims_to_operand_dims=[axis],
+                    index_vector_dim=taken.ndim,
+                )
+
+            return function(scatter, array, taken, update), [array, taken, update]
         case dm.IotaOp | dm.DynamicIotaOp:
             element_type = ELEMENT_TYPES[data.draw(st.sampled_from(FLOATS + INTEGERS))]
             if op is dm.IotaOp:
@@ -416,7 +438,7 @@ def test_elements_are_those_of_the_result(op, data):
     if result.elements is not None:
         np.testing.assert_array_equal(np.asarray(result.elements, object), expected.reshape(-1).astype(object))
     elif expected.ndim <= 1 and expected.dtype == np.int64:
-        assert op is dm.IotaOp or expected.size > 32
+        assert op is dm.IotaOp or expected.size > 32 or (op is dm.ScatterOp and move.kind.data != "assign")
 
 
 # Symbolic sizes

@@ -10,6 +10,7 @@ from xdsl.dialects import func
 from xdsl.dialects.builtin import ModuleOp, NameLoc, NoneAttr, StringAttr, f32, i1, i64
 from xdsl.ir import Operation, SSAValue
 
+import lamina
 from graph_models import context, encoder, encoder_inputs, module_of, parse
 from lamina.diagnostics import LaminaError
 from lamina.dialects.graph.base import AbstractTensor, Array
@@ -274,3 +275,14 @@ def test_a_misfit_names_the_op_and_its_place() -> None:
     with pytest.raises(LaminaError, match=r"graph\.add") as raised:
         ShapeAnalysis(main)
     assert raised.value.where == "node graph.add"
+
+
+def test_large_unsigned_elements_are_no_symbols():
+    """Symbols are signed: the larger of 2**64 - 1 and 7 is not 7."""
+    module = parse("""func.func @main(%x: tensor<2xui64>) -> tensor<2xui64> {
+             %c = graph.constant dense<7> : tensor<ui64>
+             %y = graph.maximum %x, %c : tensor<2xui64>, tensor<ui64> -> tensor<2xui64>
+             func.return %y : tensor<2xui64>
+           }""")
+    x = np.array([3, 2**64 - 1], np.uint64)
+    np.testing.assert_array_equal(lamina.compile(module)(x)[0], np.maximum(x, np.uint64(7)))

@@ -67,6 +67,7 @@ class Differentiability(Enum):
     DISCRETE = "none: piecewise constant"
     OPAQUE = "none: a library call"
     STRUCTURAL = "none: a terminator or a constant"
+    STOPPED = "none: asked for"
 
 
 class GraphOp(IRDLOperation, ABC):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
-from xdsl.dialects.builtin import BoolAttr
+from xdsl.dialects.builtin import BoolAttr, i64
 from xdsl.ir import Attribute, Block, Region, SSAValue
 
 from lamina.dialects.graph.base import AbstractTensor
@@ -22,8 +22,12 @@ from lamina.dialects.graph.builder_base import BuilderBase, Value
 from lamina.dialects.graph.construction import accumulation_type
 from lamina.dialects.graph.convolution import axis_order, axis_properties
 from lamina.dialects.graph.dims import Dim
+from lamina.dialects.graph.scan import segments
 
 BranchFunction: TypeAlias = "Callable[[], Sequence[SSAValue]]"
+ScanFunction: TypeAlias = (
+    "Callable[[SSAValue, Sequence[SSAValue], Sequence[SSAValue]], tuple[Sequence[SSAValue], Sequence[SSAValue]]]"
+)
 LoopFunction: TypeAlias = "Callable[[Sequence[SSAValue]], Sequence[SSAValue]]"
 
 
@@ -228,9 +232,53 @@ class GraphBuilder(BuilderBase):
             index_vector_dim=index_rank,
         )
 
+    def take_along(self, operand: Value, indices: Value, dimension: int) -> SSAValue:
+        """Elements at positions along an axis, all other axes running together: NumPy's `take_along_axis`."""
+        value, positions = self.value(operand), self.value(indices)
+        rank = self.rank(value)
+        others = [axis for axis in range(rank) if axis != dimension]
+        return self.gather(
+            value,
+            positions,
+            slice_sizes=[1] * rank,
+            collapsed_slice_dims=[dimension],
+            start_index_map=[dimension],
+            index_vector_dim=rank,
+            operand_batching_dims=others,
+            start_indices_batching_dims=others,
+        )
+
     def dynamic_update_slice(self, operand: Value, update: Value, starts: Value) -> SSAValue:
         """`graph.dynamic_update_slice`."""
         return self.create("dynamic_update_slice", (*self.values(operand, update), self.value(starts)))
+
+    def scatter(
+        self,
+        kind: str,
+        operand: Value,
+        indices: Value,
+        updates: Value,
+        *,
+        update_window_dims: Sequence[int] = (),
+        inserted_window_dims: Sequence[int] = (),
+        scatter_dims_to_operand_dims: Sequence[int] = (),
+        index_vector_dim: int,
+        input_batching_dims: Sequence[int] = (),
+        scatter_indices_batching_dims: Sequence[int] = (),
+    ) -> SSAValue:
+        """`graph.scatter`."""
+        target, slices = self.values(operand, updates)
+        return self.create(
+            "scatter",
+            (target, self.value(indices), slices),
+            kind=kind,
+            update_window_dims=update_window_dims,
+            inserted_window_dims=inserted_window_dims,
+            input_batching_dims=input_batching_dims,
+            scatter_indices_batching_dims=scatter_indices_batching_dims,
+            scatter_dims_to_operand_dims=scatter_dims_to_operand_dims,
+            index_vector_dim=index_vector_dim,
+        )
 
     def iota(self, element_type: Attribute, shape: Sequence[int], dimension: int = 0) -> SSAValue:
         """`graph.iota`."""
@@ -272,6 +320,29 @@ class GraphBuilder(BuilderBase):
             keep_dimensions=keep_dimensions,
             select_last=select_last,
         )
+
+    def arg_sort(self, operand: Value, dimension: int, descending: bool = False) -> SSAValue:
+        """`graph.arg_sort`."""
+        return self.create("arg_sort", (self.value(operand),), dimension=dimension, descending=descending)
+
+    def sort(self, operand: Value, dimension: int, descending: bool = False) -> SSAValue:
+        """`graph.sort`."""
+        return self.create("sort", (self.value(operand),), dimension=dimension, descending=descending)
+
+    def top_k(self, operand: Value, count: int, dimension: int, largest: bool = True) -> tuple[SSAValue, SSAValue]:
+        """The `count` largest (smallest) elements along an axis, the most extreme first, and their positions (i64).
+
+        Of equal elements the first; NaN is the largest. Raises LaminaError where the axis is known to be shorter.
+        """
+        value = self.value(operand)
+        size = self.shape(value)[dimension]
+        if isinstance(size, int) and count > size:
+            raise self.error(f"top_k: expected at most {size} elements of axis {dimension}, found {count}")
+        rank = self.rank(value)
+        order = self.arg_sort(value, dimension, largest)
+        limits = [count if axis == dimension else np.iinfo(np.int64).max for axis in range(rank)]
+        first = self.slice(order, [0] * rank, limits, [1] * rank)
+        return self.take_along(value, first, dimension), first
 
     def cumulative(
         self, kind: str, operand: Value, dimension: int, exclusive: bool = False, reverse: bool = False
@@ -397,6 +468,48 @@ class GraphBuilder(BuilderBase):
             self.declare(result, item)
         return results
 
+    def scan(
+        self,
+        inits: Sequence[Value],
+        scanned: Sequence[Value],
+        body: ScanFunction,
+        *,
+        length: Value | None = None,
+        reverse: bool = False,
+    ) -> tuple[Sequence[SSAValue], Sequence[SSAValue]]:
+        """`graph.scan`: the last carried values and the stacked outputs.
+
+        `body` gets the position, the carried values and the slices, and gives the next carried values and what is
+        stacked. `length` is given where nothing is scanned, and only there.
+        """
+        values, sources = [self.value(init) for init in inits], [self.value(each) for each in scanned]
+        lengths = [] if length is None else [self.value(length)]
+        initial = [AbstractTensor(item.shape, item.element_type) for item in map(self.abstract, values)]
+        rows = [AbstractTensor(item.shape[1:], item.element_type) for item in map(self.abstract, sources)]
+        count = len(values)
+        outputs: list[SSAValue] = []
+
+        def run(arguments: Sequence[SSAValue]) -> Sequence[SSAValue]:
+            following, steps = body(arguments[0], arguments[1 : 1 + count], arguments[1 + count :])
+            outputs.extend(steps)
+            return [*following, *steps]
+
+        region = self._region([AbstractTensor((), i64), *initial, *rows], run)
+        results = self.create_with_regions(
+            "scan",
+            [*values, *sources, *lengths],
+            (region,),
+            count + len(outputs),
+            operandSegmentSizes=segments(count, len(sources), len(lengths)),
+            reverse=reverse,
+        )
+        for result, item in zip(results, initial, strict=False):
+            self.declare(result, item)
+        for result, step in zip(results[count:], outputs, strict=True):
+            shape = (self.shape(result)[0], *self.shape(step))
+            self.declare(result, AbstractTensor(shape, self.element_type(step)))
+        return results[:count], results[count:]
+
     def _region(
         self, arguments: Sequence[AbstractTensor], function: Callable[[Sequence[SSAValue]], Sequence[SSAValue]]
     ) -> Region:
@@ -444,6 +557,21 @@ class GraphBuilder(BuilderBase):
         """`graph.batch_norm`."""
         operands = self.values(operand, scale, bias, mean, variance)
         return self.create("batch_norm", operands, dimension=dimension, epsilon=float(epsilon))
+
+    def attention(
+        self,
+        query: Value,
+        key: Value,
+        value: Value,
+        mask: Value | None = None,
+        *,
+        scale: float,
+        causal: str | None = None,
+        tokens_first: Sequence[int] = (),
+    ) -> SSAValue:
+        """`graph.attention`; `causal` is start or end."""
+        operands = [*self.values(query, key, value), *(() if mask is None else (self.value(mask),))]
+        return self.create("attention", operands, scale=float(scale), causal=causal, tokens_first=tokens_first)
 
     # What decompositions and front ends need besides
 

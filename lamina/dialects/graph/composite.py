@@ -20,7 +20,7 @@ from lamina.dialects.graph.base import AbstractTensor, Array, Differentiability,
 from lamina.dialects.graph.construction import check_axes, check_equal_sizes, construct, flag, without_axes
 from lamina.dialects.graph.dims import Dim, Shape
 from lamina.dialects.graph.properties import INTEGERS, TENSOR, Keyword, integer, integers
-from lamina.dialects.graph.types import FLOAT, NUMBER, ElementKind
+from lamina.dialects.graph.types import ANY, FLOAT, NUMBER, ElementKind
 
 if TYPE_CHECKING:
     from lamina.dialects.graph.builder import GraphBuilder
@@ -32,6 +32,8 @@ class CompositeOp(GraphOp, ABC):
     """An op that is defined by primitives. f16 and bf16 are computed in f32 and rounded once, at the end."""
 
     DIFFERENTIABILITY: ClassVar = Differentiability.BY_DECOMPOSITION
+    IS_KERNEL: ClassVar[bool] = False
+    """Whether a kernel of the op alone is lowered as a whole."""
 
     @abstractmethod
     def decompose(self, builder: GraphBuilder) -> Sequence[SSAValue]:
@@ -90,6 +92,26 @@ class ReluOp(Activation, HasCanonicalizationPatternsInterface):
         from lamina.dialects.graph.canonicalization.composite import ReluOfRelu
 
         return (ReluOfRelu(),)
+
+
+@irdl_op_definition
+class StopGradientOp(Activation):
+    """The operand, which counts as a constant when the function is differentiated.
+
+    Operand and result: any tensor. Removed by `remove-gradient-stops` when compilation starts.
+
+    JAX stop_gradient, PyTorch detach; StableHLO has no counterpart.
+    """
+
+    name = "graph.stop_gradient"
+    ELEMENTS: ClassVar[ElementKind] = ANY
+    DIFFERENTIABILITY: ClassVar = Differentiability.STOPPED
+
+    def decompose(self, builder: GraphBuilder) -> Sequence[SSAValue]:
+        return (self.operand,)
+
+    def reference(self, *operands: Array) -> Array:
+        return operands[0]
 
 
 SQRT_HALF = math.sqrt(0.5)
@@ -555,6 +577,7 @@ class BatchNormOp(CompositeOp):
 
 COMPOSITE_OPS: tuple[type[GraphOp], ...] = (
     ReluOp,
+    StopGradientOp,
     GeluOp,
     SiluOp,
     SoftmaxOp,

@@ -76,9 +76,16 @@ def terminated_by_yield(op: Operation, region: Region) -> YieldOp:
     return last
 
 
+def loops_and_branches() -> tuple[type[Operation], ...]:
+    """The ops whose regions end in `graph.yield`."""
+    from lamina.dialects.graph.scan import ScanOp
+
+    return (IfOp, WhileOp, ScanOp)
+
+
 @irdl_op_definition
 class YieldOp(GraphOp):
-    """Ends a region of `if` or `while` and gives its results.
+    """Ends a region of `if`, `while` or `scan` and gives its results.
 
     Operands: any number of tensors. Constraints: the parent op's. StableHLO return.
     """
@@ -86,7 +93,7 @@ class YieldOp(GraphOp):
     name = "graph.yield"
     DIFFERENTIABILITY: ClassVar = Differentiability.STRUCTURAL
     arguments = var_operand_def(TENSOR)
-    traits = lazy_traits_def(lambda: (IsTerminator(), HasParent(IfOp, WhileOp), Pure()))
+    traits = lazy_traits_def(lambda: (IsTerminator(), HasParent(*loops_and_branches()), Pure()))
     assembly_format = "attr-dict ($arguments^ `:` type($arguments))?"
 
     def __init__(self, *arguments: SSAValue | Operation):

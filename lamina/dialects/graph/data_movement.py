@@ -53,6 +53,7 @@ from lamina.dialects.graph.indexing import (
     slice_size,
 )
 from lamina.dialects.graph.properties import INTEGERS, TENSOR, ElementTypeAndType, Keyword, integer, integers
+from lamina.dialects.graph.scatter import ScatterOp
 from lamina.dialects.graph.types import INTEGER
 
 
@@ -634,6 +635,7 @@ DATA_MOVEMENT_OPS: tuple[type[GraphOp], ...] = (
     ConcatenateOp,
     GatherOp,
     DynamicUpdateSliceOp,
+    ScatterOp,
     IotaOp,
     DynamicIotaOp,
     ShapeOfOp,

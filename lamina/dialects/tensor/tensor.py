@@ -12,7 +12,9 @@ from xdsl.dialects.tensor import (
     EmptyOp,
     ExpandShapeOp,
     ExtractOp,
+    ExtractSliceOp,
     FromElementsOp,
+    InsertSliceOp,
 )
 from xdsl.dialects.tensor import Tensor as XdslTensor
 from xdsl.ir import Attribute, Operation, SSAValue
@@ -30,7 +32,9 @@ __all__ = [
     "EmptyOp",
     "ExpandShapeOp",
     "ExtractOp",
+    "ExtractSliceOp",
     "FromElementsOp",
+    "InsertSliceOp",
     "ReshapeOp",
     "Tensor",
 ]

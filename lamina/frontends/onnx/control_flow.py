@@ -11,8 +11,9 @@ from xdsl.dialects.builtin import i1, i64
 from xdsl.ir import Block, Region, SSAValue
 
 from lamina.diagnostics import LaminaError
-from lamina.dialects.graph.base import AbstractTensor
+from lamina.dialects.graph.base import AbstractTensor, compatible
 from lamina.dialects.graph.dims import Dim, fresh
+from lamina.dialects.graph.scan import segments
 from lamina.frontends.onnx.axes import same_length
 from lamina.frontends.onnx.builder import OnnxBuilder, Size
 from lamina.frontends.onnx.node import Node, Versions
@@ -75,10 +76,11 @@ class LoopBody:
     next_values: list[SSAValue]
     scanned: list[SSAValue]
     known: list[AbstractTensor]
+    keeps_sizes: bool
 
 
 def loop(node: Node, build: OnnxBuilder) -> Sequence[SSAValue]:
-    """A `while` over the iteration number, the condition where it can change, the loop values and the scan outputs."""
+    """A loop over the iteration number, the condition where it can change, the loop values and the scan outputs."""
     limit, condition = node.optional(0), node.optional(1)
     graph = node.graph("body")
     inits = [node.operand(index) for index in range(2, len(node.inputs))]
@@ -99,23 +101,33 @@ def scan(node: Node, build: OnnxBuilder) -> Sequence[SSAValue]:
     directions = node.integers("scan_input_directions", [0] * scanned_count)
     same_length("scan_input_axes", axes, scanned_count)
     same_length("scan_input_directions", directions, scanned_count)
+    # Backwards as a whole, where that spares reversing the inputs.
+    reverse = all(directions)
     rows: list[SSAValue] = []
     for value, axis, direction in zip(scanned, axes, directions, strict=True):
         axis = build.axis(value, axis)
         rest = [other for other in range(build.rank(value)) if other != axis]
         front = build.transposed(value, [axis, *rest])
-        rows.append(build.reverse(front, (0,)) if direction else front)
+        rows.append(build.reverse(front, (0,)) if direction and not reverse else front)
 
-    def convert(arguments: Sequence[SSAValue]) -> list[SSAValue]:
-        iteration, condition, *current = arguments
-        return [condition, *node.bodies.convert(graph, [*current, *(build.take(row, iteration, 0) for row in rows)])]
+    def body(_: SSAValue, carried: Sequence[SSAValue], slices: Sequence[SSAValue]):
+        outputs = node.bodies.convert(graph, [*carried, *slices])
+        if len(outputs) < state_count:
+            raise LaminaError(f"Scan: a body with {len(outputs)} outputs does not give {state_count} states")
+        for before, after in zip(carried, outputs, strict=False):
+            if not compatible(before.type, build.abstract(after).type):
+                raise UnsupportedNode("a state that changes its type or sizes is not built yet")
+        return outputs[:state_count], outputs[state_count:]
 
-    results = _loop(build, convert, states, build.size(rows[0], 0), build.constant(True))
-    return [*results[:state_count], *_placed(node, build, results[state_count:])]
+    last, stacked = build.scan(states, rows, body, reverse=reverse)
+    return [*last, *_placed(node, build, stacked, reverse)]
 
 
-def _placed(node: Node, build: OnnxBuilder, outputs: Sequence[SSAValue]) -> Sequence[SSAValue]:
-    """Scan outputs with their first axis where the attributes want it, in the direction they want."""
+def _placed(node: Node, build: OnnxBuilder, outputs: Sequence[SSAValue], reverse: bool) -> Sequence[SSAValue]:
+    """Scan outputs with their first axis where the attributes want it, in the direction they want.
+
+    `reverse` says that the last step gave their first element.
+    """
     count = len(outputs)
     axes = node.integers("scan_output_axes", [0] * count)
     directions = node.integers("scan_output_directions", [0] * count)
@@ -125,24 +137,25 @@ def _placed(node: Node, build: OnnxBuilder, outputs: Sequence[SSAValue]) -> Sequ
     for value, axis, direction in zip(outputs, axes, directions, strict=True):
         permutation = list(range(1, build.rank(value)))
         permutation.insert(build.axis(value, axis), 0)
-        placed.append(build.transposed(build.reverse(value, (0,)) if direction else value, permutation))
+        ordered = build.reverse(value, (0,)) if bool(direction) != reverse else value
+        placed.append(build.transposed(ordered, permutation))
     return placed
 
 
 def _loop(
     build: OnnxBuilder, convert: ConvertBody, inits: Sequence[SSAValue], count: Size | None, first: SSAValue
 ) -> Sequence[SSAValue]:
-    """Emit the `while`; the last loop values and the scan outputs."""
+    """Emit a `scan` where the number of iterations is known, else a `while`: the last loop values, the scan outputs."""
     body = _converted_body(build, convert, inits)
     counted = count is not None and _always_true(build, first, body)
-    values: list[SSAValue] = [build.constant(0, i64), first, *inits]
+    if counted and count is not None and body.keeps_sizes:
+        return _counted(build, body, inits, count, first)
     if body.scanned:
-        if not counted or count is None:
-            raise UnsupportedNode(DATA_DEPENDENT)
-        values += _scan_buffers(build, body, count)
+        raise UnsupportedNode(DATA_DEPENDENT)
+    values: list[SSAValue] = [build.constant(0, i64), first, *inits]
     with build.inside(body.block):
         following = build.add(body.iteration, 1)
-        results = [following, body.next_condition, *body.next_values, *_updated_buffers(build, body)]
+        results = [following, body.next_condition, *body.next_values]
     if counted and not body.condition.uses:
         body.block.erase_arg(body.block.args[1])
         del values[1], results[1]
@@ -150,6 +163,29 @@ def _loop(
         build.create_with_regions("yield", results, (), 0)
     outputs = _while(build, values, body, count, counted)
     return outputs[len(outputs) - len(body.known) :]
+
+
+def _counted(
+    build: OnnxBuilder, body: LoopBody, inits: Sequence[SSAValue], count: Size, first: SSAValue
+) -> Sequence[SSAValue]:
+    """A `scan` over nothing: the iteration number is its position."""
+    body.condition.replace_all_uses_with(first)
+    body.block.erase_arg(body.block.args[1])
+    with build.inside(body.block):
+        build.create_with_regions("yield", [*body.next_values, *body.scanned], (), 0)
+    outputs = build.create_with_regions(
+        "scan",
+        [*inits, build.value(count, i64)],
+        (Region(body.block),),
+        len(inits) + len(body.scanned),
+        operandSegmentSizes=segments(len(inits), 0, 1),
+    )
+    for output, known in zip(outputs, body.known, strict=False):
+        build.declare(output, known)
+    for output, step in zip(outputs[len(inits) :], body.scanned, strict=True):
+        shape = (build.shape(output)[0], *build.shape(step))
+        build.declare(output, AbstractTensor(shape, build.element_type(step)))
+    return outputs
 
 
 def _trip_count(build: OnnxBuilder, limit: SSAValue) -> Size | None:
@@ -188,7 +224,8 @@ def _converted_body(build: OnnxBuilder, convert: ConvertBody, inits: Sequence[SS
         changed = _changed_sizes(build, known, values) - varying
         if not changed:
             scanned = outputs[len(inits) + 1 :]
-            return LoopBody(block, block.args[0], block.args[1], next_condition, values, scanned, known)
+            keeps_sizes = not varying
+            return LoopBody(block, block.args[0], block.args[1], next_condition, values, scanned, known, keeps_sizes)
         varying |= changed
         known = [_widened(index, abstract, varying) for index, abstract in enumerate(known)]
         block.erase(safe_erase=False)
@@ -214,33 +251,6 @@ def _widened(index: int, abstract: AbstractTensor, varying: set[tuple[int, int]]
         fresh() if (index, axis) in varying else size for axis, size in enumerate(abstract.shape)
     )
     return AbstractTensor(shape, abstract.element_type)
-
-
-def _scan_buffers(build: OnnxBuilder, body: LoopBody, count: Size) -> list[SSAValue]:
-    """Zeros for the scan outputs of all iterations, and the arguments that carry them."""
-    buffers: list[SSAValue] = []
-    if not isinstance(count, int) and build.elements(count) is None:
-        raise UnsupportedNode(DATA_DEPENDENT)
-    for value in body.scanned:
-        shape = build.static_shape(value, "the shape of a scan output")
-        buffer = build.filled(0, [count, *shape], build.element_type(value))
-        argument = body.block.insert_arg(buffer.type, len(body.block.args))
-        known = build.abstract(buffer)
-        build.declare(argument, known)
-        body.known.append(known)
-        buffers.append(buffer)
-    return buffers
-
-
-def _updated_buffers(build: OnnxBuilder, body: LoopBody) -> list[SSAValue]:
-    """The buffers with this iteration's scan outputs written into them."""
-    updated: list[SSAValue] = []
-    first = len(body.block.args) - len(body.scanned)
-    for buffer, value in zip(body.block.args[first:], body.scanned, strict=True):
-        shape = build.static_shape(value)
-        starts = build.vector([body.iteration, *[0] * len(shape)])
-        updated.append(build.dynamic_update_slice(buffer, build.reshape_to(value, (1, *shape)), starts))
-    return updated
 
 
 def _while(

@@ -14,8 +14,11 @@ from lamina.frontends.onnx.generators import GENERATORS
 from lamina.frontends.onnx.indexing import INDEXING
 from lamina.frontends.onnx.node import Converter, Versions
 from lamina.frontends.onnx.normalization import NORMALIZATION
+from lamina.frontends.onnx.recurrent import RECURRENT
 from lamina.frontends.onnx.reduction import REDUCTION
 from lamina.frontends.onnx.report import DATA_DEPENDENT
+from lamina.frontends.onnx.resize import RESIZE
+from lamina.frontends.onnx.scatter import SCATTER
 from lamina.plugins import Plugin, merged
 
 CONVERTERS: Mapping[str, Mapping[str, Versions]] = {
@@ -29,6 +32,9 @@ CONVERTERS: Mapping[str, Mapping[str, Versions]] = {
         **CONTRACTION,
         **CONVOLUTION,
         **CONTROL_FLOW,
+        **RECURRENT,
+        **RESIZE,
+        **SCATTER,
     },
     "com.microsoft": {**CONTRIBUTED, **normalization.CONTRIBUTED},
 }

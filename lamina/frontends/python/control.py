@@ -10,8 +10,10 @@ from xdsl.ir import Block, SSAValue
 
 from lamina.diagnostics import LaminaError
 from lamina.dialects.graph.control_flow import PREDICATE
+from lamina.dialects.graph.dims import Dim
+from lamina.frontends.python.shapes import scalar_of
 from lamina.frontends.python.tracer import Operand, Traced, active_tracer, as_value, operation
-from lamina.frontends.python.trees import check_same_structure, leaves, map_leaves
+from lamina.trees import check_same_structure, flatten, structure
 
 
 @contextmanager
@@ -39,12 +41,11 @@ def _text(value: SSAValue) -> str:
 
 
 def _flatten(tree: Any) -> list[SSAValue]:
-    return [as_value(leaf) for _, leaf in leaves(tree)]
+    return [as_value(leaf) for leaf in flatten(tree)[0]]
 
 
 def _unflatten(tree: Any, values: Sequence[SSAValue]) -> Any:
-    remaining = iter(values)
-    return map_leaves(lambda _: Traced(next(remaining)), tree)
+    return structure(tree).unflatten([Traced(value) for value in values])
 
 
 @operation
@@ -104,3 +105,52 @@ def while_loop(condition_function: Callable[[Any], Operand], body_function: Call
             return _flatten(result)
 
     return _unflatten(initial, builder.while_(_flatten(initial), condition, body))
+
+
+@operation
+def scan(
+    function: Callable[[Any, Any], tuple[Any, Any]],
+    initial: Any,
+    xs: Any = None,
+    *,
+    length: int | Dim | None = None,
+    reverse: bool = False,
+) -> tuple[Any, Any]:
+    """Runs `function(carried, x)` → `(carried, y)` for every slice x along axis 0 of xs (a tree of tensors of one
+    length); the last carried values, and the y's stacked along a new axis 0, in the order of the slices.
+
+    Without xs it runs `length` times and x is the position. With `reverse` the last slice comes first. The carried
+    values (a tree) have to keep their structure, types and sizes. The function may use values from outside.
+    """
+    builder = active_tracer().builder
+    sources = _flatten(xs)
+    if bool(sources) == (length is not None):
+        raise LaminaError("scan: expected either tensors to scan or a length")
+    stacked: list[Any] = []
+
+    def body(
+        position: SSAValue, carried: Sequence[SSAValue], slices: Sequence[SSAValue]
+    ) -> tuple[Sequence[SSAValue], Sequence[SSAValue]]:
+        with _inside(builder.insertion_point.block):
+            x = _unflatten(xs, slices) if sources else Traced(position)
+            result = function(_unflatten(initial, carried), x)
+            if not isinstance(result, tuple) or len(result) != 2:  # pyright: ignore[reportUnnecessaryIsInstance, reportUnnecessaryComparison]
+                raise LaminaError("scan: expected the function to give (carried values, step's result)")
+            check_same_structure(initial, result[0], "scan: the carried values")
+            following = _flatten(result[0])
+            before, after = ([_text(value) for value in values] for values in (carried, following))
+            if before != after:
+                raise LaminaError(
+                    f"scan: expected carried values of the types ({', '.join(before)}), found ({', '.join(after)})"
+                )
+            stacked.append(result[1])
+            return following, _flatten(result[1])
+
+    size = None if length is None else scalar_of(length)
+    carried, outputs = builder.scan(_flatten(initial), sources, body, length=size, reverse=reverse)
+    return _unflatten(initial, carried), _unflatten(stacked[0], outputs)
+
+
+def fori_loop(count: int | Dim, body_function: Callable[[Traced, Any], Any], initial: Any) -> Any:
+    """Runs `body_function(position, values)` → values for the positions 0 … count - 1; the last values (a tree)."""
+    return scan(lambda values, position: (body_function(position, values), ()), initial, length=count)[0]

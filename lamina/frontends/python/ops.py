@@ -19,7 +19,9 @@ from xdsl.ir import SSAValue
 from lamina.diagnostics import LaminaError
 from lamina.dialects.graph.dims import Dim
 from lamina.dialects.graph.types import dtype_of, element_type_of, is_boolean, is_float
-from lamina.frontends.python import control, linear, pooling, shapes
+from lamina.frontends.python import arranging, control, neural, pooling, shapes, sorting
+from lamina.frontends.python import einsum as sums
+from lamina.frontends.python import linear as products
 from lamina.frontends.python.specs import DTypeLike, parse_dtype
 from lamina.frontends.python.tracer import (
     Operand,
@@ -37,10 +39,52 @@ Axes: TypeAlias = "int | Sequence[int] | None"
 
 cond = control.cond
 while_loop = control.while_loop
-matmul = linear.matmul
+scan = control.scan
+fori_loop = control.fori_loop
+matmul = products.matmul
+einsum = sums.einsum
+linear = neural.linear
 conv = pooling.conv
+conv_transpose = pooling.conv_transpose
 max_pool = pooling.max_pool
 avg_pool = pooling.avg_pool
+resize = pooling.resize
+eye = arranging.eye
+moveaxis = arranging.moveaxis
+ones = arranging.ones
+ones_like = arranging.ones_like
+ravel = arranging.ravel
+repeat = arranging.repeat
+roll = arranging.roll
+take_along_axis = arranging.take_along_axis
+tile = arranging.tile
+tril = arranging.tril
+triu = arranging.triu
+zeros = arranging.zeros
+zeros_like = arranging.zeros_like
+argsort = sorting.argsort
+sort = sorting.sort
+top_k = sorting.top_k
+attention = neural.attention
+gelu = neural.gelu
+softmax = neural.softmax
+log_softmax = neural.log_softmax
+layer_norm = neural.layer_norm
+rms_norm = neural.rms_norm
+batch_norm = neural.batch_norm
+element_count = neural.element_count
+elu = neural.elu
+group_norm = neural.group_norm
+hard_sigmoid = neural.hard_sigmoid
+hard_swish = neural.hard_swish
+leaky_relu = neural.leaky_relu
+logsumexp = neural.logsumexp
+merge_heads = neural.merge_heads
+reach = neural.reach
+relu6 = neural.relu6
+rotary = neural.rotary
+softplus = neural.softplus
+split_heads = neural.split_heads
 
 
 def _unary(name: str, summary: str) -> Callable[[Operand], Traced]:
@@ -283,7 +327,7 @@ def squeeze(x: Operand, axis: Axes = None) -> Traced:
 
 @operation
 def index(x: Traced, key: Any) -> Traced:
-    """`x[key]`: ints, slices, None, Ellipsis, and at most one integer tensor, whose axes take its place."""
+    """`x[key]`: ints, slices, None, Ellipsis and integer tensors, as in NumPy; positions outside are clamped."""
     return Traced(shapes.index(x, key))
 
 
@@ -530,64 +574,6 @@ cumsum = _cumulative("add", "The running sum along an axis.")
 cumprod = _cumulative("multiply", "The running product along an axis.")
 cummax = _cumulative("maximum", "The running maximum along an axis.")
 cummin = _cumulative("minimum", "The running minimum along an axis.")
-
-
-# Neural networks
-
-
-@operation
-def gelu(x: Operand, approximate: str = "none") -> Traced:
-    """x · Φ(x), exactly or with a tanh."""
-    return Traced(active_tracer().builder.gelu(as_value(x), approximate))
-
-
-@operation
-def softmax(x: Operand, axis: int = -1) -> Traced:
-    """exp(x) / sum(exp(x)) along an axis."""
-    builder = active_tracer().builder
-    value = as_value(x)
-    return Traced(builder.softmax(value, builder.axis(value, axis)))
-
-
-@operation
-def log_softmax(x: Operand, axis: int = -1) -> Traced:
-    """x - log(sum(exp(x))) along an axis."""
-    builder = active_tracer().builder
-    value = as_value(x)
-    return Traced(builder.log_softmax(value, builder.axis(value, axis)))
-
-
-@operation
-def layer_norm(x: Operand, scale: Operand = 1.0, bias: Operand = 0.0, axis: int = -1, epsilon: float = 1e-5) -> Traced:
-    """(x - mean) / √(variance + epsilon) · scale + bias over the axes from `axis` on."""
-    builder = active_tracer().builder
-    value, factor, offset = builder.values(*plains((x, scale, bias)))
-    return Traced(builder.layer_norm(value, factor, offset, builder.axis(value, axis), epsilon))
-
-
-@operation
-def rms_norm(x: Operand, scale: Operand = 1.0, axis: int = -1, epsilon: float = 1e-5) -> Traced:
-    """x / √(mean(x²) + epsilon) · scale over the axes from `axis` on."""
-    builder = active_tracer().builder
-    value, factor = builder.values(*plains((x, scale)))
-    return Traced(builder.rms_norm(value, factor, builder.axis(value, axis), epsilon))
-
-
-@operation
-def batch_norm(
-    x: Operand,
-    scale: Operand,
-    bias: Operand,
-    mean: Operand,
-    variance: Operand,
-    axis: int = 1,
-    epsilon: float = 1e-5,
-) -> Traced:
-    """(x - mean) / √(variance + epsilon) · scale + bias with given statistics per feature along `axis`."""
-    builder = active_tracer().builder
-    operands = builder.values(*plains((x, scale, bias, mean, variance)))
-    dimension = builder.axis(operands[0], axis)
-    return Traced(builder.create("batch_norm", operands, dimension=dimension, epsilon=float(epsilon)))
 
 
 @operation

@@ -7,6 +7,7 @@ from types import EllipsisType
 from typing import Any, cast
 
 import numpy as np
+from xdsl.dialects.builtin import i64
 from xdsl.ir import SSAValue
 
 from lamina.diagnostics import LaminaError
@@ -115,35 +116,79 @@ def without_axes(value: SSAValue, axes: Sequence[int]) -> SSAValue:
     return reshape(value, [dim for axis, dim in enumerate(shape) if axis not in axes])
 
 
+def from_start(indices: SSAValue, size: SSAValue) -> SSAValue:
+    """Positions along an axis of a size (an i64 scalar) as i64, negative ones counted from the end.
+
+    A size does not fit into every dtype of indices, so that all is computed in i64.
+    """
+    builder = active_tracer().builder
+    dtype = dtype_of(builder.element_type(indices))
+    if dtype.kind == "u":
+        return builder.cast(builder.minimum(indices, MAX_SIZE) if dtype.itemsize == 8 else indices, i64)
+    indices = builder.cast(indices, i64)
+    return builder.select(builder.compare("LT", indices, 0), builder.add(indices, size), indices)
+
+
 def take(value: SSAValue, indices: SSAValue, axis: int) -> SSAValue:
     """Slices at positions along an axis; negative ones count from the end, those outside are clamped."""
     builder = active_tracer().builder
-    if dtype_of(builder.element_type(indices)).kind == "i":
-        size = builder.dimension(value, axis)
-        from_end = builder.add(indices, builder.cast(size, builder.element_type(indices)))
-        indices = builder.select(builder.compare("LT", indices, 0), from_end, indices)
-    return builder.take(value, indices, axis)
+    return builder.take(value, from_start(indices, builder.dimension(value, axis)), axis)
 
 
 def index(operand: Traced, key: Any) -> SSAValue:
-    """`operand[key]`: ints, slices, None and Ellipsis as in NumPy, and at most one integer tensor."""
+    """`operand[key]`: ints, slices, None, Ellipsis and integer tensors as in NumPy."""
     builder = active_tracer().builder
     value = operand.value
     keys: tuple[Any, ...] = cast("tuple[Any, ...]", key) if isinstance(key, tuple) else (key,)
     keys = _expanded(keys, builder.rank(value))
     axes = [item for item in keys if item is not None]
     tensors = [axis for axis, item in enumerate(axes) if isinstance(item, Traced | np.ndarray)]
-    if len(tensors) > 1:
-        raise LaminaError("indexing by several tensors", hints=("use ops.gather",))
     value = _sliced(value, [slice(None) if axis in tensors else item for axis, item in enumerate(axes)])
     # Axes that an int takes away, after the slices; the last first, so that the others keep their numbers.
     for axis in reversed(range(len(axes))):
-        item = axes[axis]
-        if axis in tensors:
-            value = take(value, as_value(item), axis)
-        elif not isinstance(item, slice):
-            value = _at(value, axis, int(item))
-    return _with_new_axes(value, keys, builder.rank(as_value(axes[tensors[0]])) if tensors else 1)
+        if axis not in tensors and not isinstance(axes[axis], slice):
+            value = _at(value, axis, int(axes[axis]))
+    if not tensors:
+        return _with_new_axes(value, keys, 0, len(keys))
+    # Where ints and tensors do not stand side by side, NumPy puts the axes of the tensors first.
+    advanced = [place for place, item in enumerate(keys) if item is not None and not isinstance(item, slice)]
+    together = advanced[-1] - advanced[0] == len(advanced) - 1
+    left = [axis for axis, item in enumerate(axes) if axis in tensors or isinstance(item, slice)]
+    positions = [left.index(axis) for axis in tensors]
+    value, rank = _taken(value, [as_value(axes[axis]) for axis in tensors], positions, to_front=not together)
+    if not together:
+        whole: list[Any] = [item for item in keys if item is None or isinstance(item, slice)]
+        return _with_new_axes(value, whole, rank, 0)
+    first = next(place for place, item in enumerate(keys) if isinstance(item, Traced | np.ndarray))
+    rest: list[Any] = [item for item in keys if item is None or isinstance(item, slice)]
+    before = sum(item is None or isinstance(item, slice) for item in keys[:first])
+    return _with_new_axes(value, rest, rank, before)
+
+
+def _taken(
+    value: SSAValue, indices: Sequence[SSAValue], axes: Sequence[int], *, to_front: bool
+) -> tuple[SSAValue, int]:
+    """The elements at positions along some axes, whose place the positions' axes take; and how many these are."""
+    builder = active_tracer().builder
+    shape = builder.shape(value)
+    first = 0 if to_front else axes[0]
+    rest = [axis for axis in range(len(shape)) if axis not in axes]
+    order = [*rest[:first], *axes, *rest[first:]]
+    if order != list(range(len(shape))):
+        value = builder.transpose(value, order)
+    if len(axes) == 1:
+        return take(value, indices[0], first), builder.rank(indices[0])
+    # One position in the elements of all the axes, row by row.
+    merged: SSAValue | None = None
+    for axis, each in zip(axes, indices, strict=True):
+        size = builder.dimension(value, order.index(axis))
+        each = builder.clamp(0, from_start(each, size), builder.subtract(size, 1))
+        merged = each if merged is None else builder.add(builder.multiply(merged, size), each)
+    assert merged is not None
+    sizes = [shape[axis] for axis in order]
+    count = product(sizes[first : first + len(axes)])
+    flat = reshape(value, [*sizes[:first], count, *sizes[first + len(axes) :]])
+    return builder.take(flat, merged, first), builder.rank(merged)
 
 
 def _expanded(keys: tuple[Any, ...], rank: int) -> tuple[Any, ...]:
@@ -154,9 +199,15 @@ def _expanded(keys: tuple[Any, ...], rank: int) -> tuple[Any, ...]:
         raise LaminaError(f"expected at most {rank} indices and one Ellipsis, found {len(keys)} entries")
     whole = (slice(None),) * (rank - used)
     for item in keys:
+        dtype = cast(Any, item).dtype if isinstance(item, Traced | np.ndarray) else None
+        if dtype is not None and dtype.kind not in "iu":
+            raise LaminaError(
+                f"expected integers in a tensor of indices, found {dtype}",
+                hints=("the number of elements that a mask chooses is not known while tracing: use ops.where",),
+            )
         known = item is None or isinstance(item, int | np.integer | slice | EllipsisType | Traced | np.ndarray)
         if not known or isinstance(item, bool):
-            raise LaminaError(f"expected ints, slices, None, Ellipsis or an integer tensor as indices, found {item!r}")
+            raise LaminaError(f"expected ints, slices, None, Ellipsis or integer tensors as indices, found {item!r}")
     if not ellipses:
         return keys + whole
     return keys[: ellipses[0]] + whole + keys[ellipses[0] + 1 :]
@@ -210,17 +261,17 @@ def _at(value: SSAValue, axis: int, position: int) -> SSAValue:
     return without_axes(builder.slice(value, starts, limits), [axis])
 
 
-def _with_new_axes(value: SSAValue, keys: Sequence[Any], tensor_rank: int) -> SSAValue:
-    """Axes of size 1 where a key has None."""
+def _with_new_axes(value: SSAValue, keys: Sequence[Any], tensor_rank: int, before: int) -> SSAValue:
+    """Axes of size 1 where a key has None; the axes of tensors come after the first `before` keys."""
     if all(item is not None for item in keys):
         return value
     remaining = iter(active_tracer().builder.shape(value))
     shape: list[Dim] = []
-    for item in keys:
-        if item is None:
-            shape.append(1)
-        elif isinstance(item, slice):
-            shape.append(next(remaining))
-        elif isinstance(item, Traced | np.ndarray):
+    for place in range(len(keys) + 1):
+        if place == before:
             shape += [next(remaining) for _ in range(tensor_rank)]
+        if place < len(keys) and keys[place] is None:
+            shape.append(1)
+        elif place < len(keys) and isinstance(keys[place], slice):
+            shape.append(next(remaining))
     return reshape(value, shape)

@@ -13,6 +13,7 @@ from xdsl.ir import Attribute
 from lamina.diagnostics import LaminaError
 from lamina.dialects.graph.dims import Dim, Shape, parse_dim
 from lamina.dialects.graph.types import BFLOAT16, DTYPES, DType, element_type_of
+from lamina.trees import leaf
 
 DTypeLike: TypeAlias = "npt.DTypeLike | str"
 """A NumPy dtype or scalar type, `ml_dtypes.bfloat16`, or a name: "float32", "f32", "bfloat16", "i1" …"""
@@ -25,6 +26,7 @@ NAMES: Mapping[str, DType] = {
 }
 
 
+@leaf
 @dataclass(frozen=True)
 class Spec:
     """An argument: sizes are numbers or expressions over names; `name` is None where the argument's own is meant."""

@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any, NoReturn, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
-from xdsl.dialects.builtin import FileLineColLoc, IntAttr, LocationAttr, StringAttr, UnknownLoc
+from xdsl.dialects.builtin import FileLineColLoc, IntAttr, LocationAttr, ModuleOp, StringAttr, UnknownLoc
 from xdsl.ir import Block, SSAValue
 
 from lamina.diagnostics import LaminaError, location_text
@@ -23,6 +23,7 @@ from lamina.dialects.graph.base import Array
 from lamina.dialects.graph.builder import GraphBuilder
 from lamina.dialects.graph.dims import Dim, DimExpr, Shape, Symbol
 from lamina.dialects.graph.types import DType, dtype_of
+from lamina.frontends.python.specs import Spec
 from lamina.resources import ResourceStore
 
 PACKAGE = str(Path(__file__).parents[2]) + os.sep
@@ -44,12 +45,15 @@ def user_location() -> LocationAttr:
 
 
 class Tracer:
-    """One trace: the builder, the blocks under construction from the outside in, and where named sizes are read."""
+    """One trace: the builder, the blocks under construction from the outside in, where named sizes are read, and the
+    module with the functions that the traced one calls."""
 
-    def __init__(self, block: Block, resources: ResourceStore):
+    def __init__(self, block: Block, resources: ResourceStore, module: ModuleOp | None = None):
         self.builder = GraphBuilder.at_end(block, resources)
         self.blocks = [block]
         self.sizes: dict[str, tuple[SSAValue, int]] = {}
+        self.module = ModuleOp([]) if module is None else module
+        self.names: set[str] = set()
 
     def remember_sizes(self, value: SSAValue) -> Shape:
         """The shape of a value, after noting that it has the sizes that are plain names."""
@@ -61,13 +65,17 @@ class Tracer:
 
     def check_visible(self, value: SSAValue) -> SSAValue:
         """The value, where it can be used at this point; raises LaminaError for one that is out of scope."""
-        block = value.owner if isinstance(value.owner, Block) else value.owner.parent
-        if block not in self.blocks:
+        if not self.is_visible(value):
             raise self.builder.error(
                 "a traced value is used outside of the function that computed it: return it from the branch, the loop "
                 "or the trace"
             )
         return value
+
+    def is_visible(self, value: SSAValue) -> bool:
+        """Whether a value is of one of the blocks under construction."""
+        block = value.owner if isinstance(value.owner, Block) else value.owner.parent
+        return block in self.blocks
 
 
 def _plain_name(dim: DimExpr) -> str | None:
@@ -80,12 +88,17 @@ def _plain_name(dim: DimExpr) -> str | None:
 _active: ContextVar[Tracer | None] = ContextVar("_active", default=None)
 
 
+def is_tracing() -> bool:
+    """Whether a trace is in progress."""
+    return _active.get() is not None
+
+
 def active_tracer() -> Tracer:
     """The trace in progress; raises LaminaError when there is none."""
     tracer = _active.get()
     if tracer is None:
         raise LaminaError(
-            "lamina.ops and operators on traced values work inside of lamina.trace",
+            "lamina.ops and operators on traced values work inside of a traced function (lamina.jit, lamina.trace)",
             where=location_text(user_location()),
         )
     return tracer
@@ -181,6 +194,13 @@ class Traced:
     def dtype(self) -> DType:
         """The NumPy dtype of the elements."""
         return dtype_of(active_tracer().builder.element_type(self.value))
+
+    @property
+    def at(self) -> Any:
+        """`x.at[index].set(values)` (`add`, `multiply`, `min`, `max`): a copy with the elements at an index changed."""
+        from lamina.frontends.python.numpy_functions import IndexUpdates
+
+        return IndexUpdates(self)
 
     @property
     def T(self) -> Traced:
@@ -338,6 +358,11 @@ def plain(operand: Operand) -> SSAValue | Array | float | bool:
         return operand.value
     if isinstance(operand, np.generic):
         return operand.item()
+    if isinstance(operand, Spec):
+        raise LaminaError(
+            f"a parameter of {operand.dtype}{list(operand.shape)} has no value",
+            hints=("nn.initialize and nn.load give values; or make the module an argument of the traced function",),
+        )
     if not isinstance(operand, np.ndarray | int | float):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise LaminaError(f"expected a tensor, an array or a number, found {operand!r}")
     return operand

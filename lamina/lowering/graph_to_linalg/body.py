@@ -26,7 +26,16 @@ from lamina.lowering.graph_to_linalg.emitter import (
     element_type_of,
     signless,
 )
-from lamina.lowering.graph_to_linalg.indexing import ZERO, Index, Indices, Linear, is_operand_map
+from lamina.lowering.graph_to_linalg.indexing import (
+    ZERO,
+    Divided,
+    Index,
+    Indices,
+    Linear,
+    Position,
+    dim_index,
+    is_operand_map,
+)
 
 if TYPE_CHECKING:
     from lamina.lowering.graph_to_linalg.stages import StageRule
@@ -67,6 +76,13 @@ class Indexer(ABC):
             return index
         return self.compute(arith.MuliOp, index, factor)
 
+    def panel(self, index: Index, tile: int) -> tuple[Index, Index]:
+        """The panel of `tile` elements that a position falls into, and the position there."""
+        plain = index.plain_dim if isinstance(index, Linear) else None
+        if plain is None or (isinstance(size := self.iteration[plain], int) and size <= tile):
+            return self.divide(index, tile)
+        return Divided(plain, tile), Divided(plain, tile, remainder=True)
+
     def subtract_from(self, minuend: Dim, index: Index) -> Index:
         """`minuend - index`."""
         if isinstance(index, Linear) and isinstance(minuend, int):
@@ -105,12 +121,12 @@ class Inputs:
 
     block: Block
     operands: list[SSAValue] = field(default_factory=list[SSAValue])
-    maps: list[tuple[Linear, ...]] = field(default_factory=list[tuple[Linear, ...]])
+    maps: list[tuple[Position, ...]] = field(default_factory=list[tuple[Position, ...]])
     arguments: dict[tuple[SSAValue, Indices], SSAValue] = field(
         default_factory=dict[tuple[SSAValue, Indices], SSAValue]
     )
 
-    def argument(self, source: SSAValue, indices: tuple[Linear, ...]) -> SSAValue:
+    def argument(self, source: SSAValue, indices: tuple[Position, ...]) -> SSAValue:
         """The block argument that holds the element of `source` at `indices`."""
         found = self.arguments.get((source, indices))
         if found is not None:
@@ -164,7 +180,7 @@ class Body(Scope, Indexer):
         source, shape = self.function.values[value], self.function.canonical_shape(value)
         simple = tuple(self._without_unit_dims(index, size) for index, size in zip(indices, shape, strict=True))
         if is_operand_map(simple, shape, self.iteration) and self._may_be_loaded(simple, shape):
-            return self.inputs.argument(source, tuple(index for index in simple if isinstance(index, Linear)))
+            return self.inputs.argument(source, tuple(index for index in simple if not isinstance(index, SSAValue)))
         positions = [self.index(index) for index in simple]
         return self.emit(tensor.ExtractOp, (source, *positions), element_type_of(source))
 
@@ -174,7 +190,7 @@ class Body(Scope, Indexer):
         A generic loads its operands unconditionally, so what a branch reads has to be inside without its condition.
         """
         return self.whole is self or all(
-            self.is_at_least(index, 0) and self.is_at_most(index, size - 1)
+            isinstance(index, Divided) or (self.is_at_least(index, 0) and self.is_at_most(index, size - 1))
             for index, size in zip(indices, shape, strict=True)
         )
 
@@ -190,6 +206,9 @@ class Body(Scope, Indexer):
         """An index, or a size, as an `index` value."""
         if isinstance(index, SSAValue):
             return index
+        if isinstance(index, Divided):
+            op_type = arith.RemUIOp if index.remainder else arith.DivUIOp
+            return self.index_op(op_type, self.index(dim_index(index.dim)), self.constant(index.divisor, INDEX))
         if not isinstance(index, Linear):
             return self.function.size(index)
         total: SSAValue | None = None

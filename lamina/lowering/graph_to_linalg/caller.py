@@ -28,12 +28,14 @@ from lamina.diagnostics import LaminaError, location_text
 from lamina.dialects.graph.base import GraphOp
 from lamina.dialects.graph.dims import Dim, Shape, symbols_of
 from lamina.dialects.graph.extern import ExternOp
+from lamina.dialects.graph.scan import ScanOp
 from lamina.dialects.graph.types import is_unsigned
 from lamina.dialects.loop import arith, scf
 from lamina.dialects.tensor import tensor
 from lamina.lowering.graph_to_linalg.body import Rules
 from lamina.lowering.graph_to_linalg.data_movement import ELEMENT_OPERANDS, size_symbols
 from lamina.lowering.graph_to_linalg.emitter import (
+    INDEX,
     FunctionScope,
     Tensor,
     element_type_of,
@@ -110,6 +112,9 @@ class CallerLowering:
             elif op.name in CONTROL_FLOW:
                 for operand in op.operands:
                     self._need(operand)
+                if isinstance(op, ScanOp):
+                    for result in op.stacked_results:
+                        self._need_sizes(self.analysis.shape(result), of=result)
             elif isinstance(op, ExternOp) and not is_side_effect_free(op):
                 self._need_extern(op)
 
@@ -262,6 +267,54 @@ class CallerLowering:
         loop = scf.WhileOp(inits, types, regions[0], regions[1])
         self._bind(op, function, function.append(loop))
 
+    def _scan(self, function: FunctionScope, op: Operation) -> None:
+        """A counted loop: slices are views, what a step gives is inserted into the stacks that the loop carries."""
+        scan = cast(ScanOp, op)
+        carried_types = [signless_type(argument.type) for argument in scan.carried]
+        inits = [
+            cast_to(function, function.values[init], type_)
+            for init, type_ in zip(scan.inits, carried_types, strict=True)
+        ]
+        stacks = [function.empty_like(result) for result in scan.stacked_results]
+        length = self._scan_length(function, scan)
+        zero, one = function.constant(0, INDEX), function.constant(1, INDEX)
+        rows = [[function.size(size) for size in function.shape(value)[1:]] for value in scan.scanned]
+        stacked = [[function.size(size) for size in function.shape(value)[1:]] for value in scan.stacked_results]
+        block = Block(arg_types=[INDEX, *carried_types, *(stack.type for stack in stacks)])
+        inner = function.nested()
+        position: SSAValue = block.args[0]
+        if scan.reverse is not None:
+            last = inner.index_op(arith.SubiOp, length, one)
+            position = inner.index_op(arith.SubiOp, last, position)
+        if scan.position.uses:
+            element = inner.emit(arith.IndexCastOp, (position,), i64)
+            inner.values[scan.position] = inner.emit(tensor.FromElementsOp, (element,), TensorType(i64, []))
+        for old, new in zip(scan.carried, block.args[1:], strict=False):
+            inner.values[old] = new
+            new.name_hint = old.name_hint
+        for argument, value, sizes in zip(scan.slices, scan.scanned, rows, strict=True):
+            if argument.uses:
+                inner.values[argument] = slice_at(inner, function.values[value], position, sizes, argument)
+        self._lower_block(inner, scan.body_region.block)
+        results = [
+            cast_to(inner, inner.values[value], type_)
+            for value, type_ in zip(scan.next_values, carried_types, strict=True)
+        ]
+        steps = zip(scan.step_outputs, block.args[1 + len(inits) :], stacked, strict=True)
+        for value, stack, sizes in steps:
+            results.append(insert_at(inner, inner.values[value], stack, position, sizes))
+        inner.append(scf.YieldOp(*results))
+        block.add_ops(inner.ops)
+        self._bind(op, function, function.append(scf.ForOp(zero, length, one, [*inits, *stacks], block)))
+
+    def _scan_length(self, function: FunctionScope, scan: ScanOp) -> SSAValue:
+        if scan.scanned:
+            sizes = [function.shape(value)[0] for value in scan.scanned]
+            return function.size(next((size for size in sizes if isinstance(size, int)), sizes[0]))
+        assert scan.length is not None
+        count = function.emit(arith.IndexCastOp, (self._scalar(function, scan.length),), INDEX)
+        return function.index_op(arith.MaxSIOp, count, function.constant(0, INDEX))
+
     def _region(self, function: FunctionScope, region: Region, types: Sequence[Attribute]) -> Region:
         block = Block(arg_types=types)
         inner = function.nested()
@@ -280,6 +333,8 @@ class CallerLowering:
         region = op.parent_region()
         parent = op.parent_op()
         assert region is not None and parent is not None
+        if isinstance(parent, ScanOp):
+            return  # the loop ends its own body
         if parent.name == "graph.while" and region is parent.regions[0]:
             condition = self._scalar(function, op.operands[0])
             arguments = [function.values[argument] for argument in region.block.args]
@@ -325,6 +380,7 @@ class CallerLowering:
 CONTROL_FLOW: Mapping[str, Callable[[CallerLowering, FunctionScope, Operation], None]] = {
     "graph.if": CallerLowering._if,  # pyright: ignore[reportPrivateUsage]
     "graph.while": CallerLowering._while,  # pyright: ignore[reportPrivateUsage]
+    "graph.scan": CallerLowering._scan,  # pyright: ignore[reportPrivateUsage]
     "graph.yield": CallerLowering._yield,  # pyright: ignore[reportPrivateUsage]
     "func.return": CallerLowering._return,  # pyright: ignore[reportPrivateUsage]
 }
@@ -343,6 +399,36 @@ def with_element_type(attributes: Mapping[str, Attribute], type_: Attribute) -> 
 def cast_to(function: FunctionScope, value: SSAValue, type_: Attribute) -> SSAValue:
     """The value under a type that knows more or fewer of its sizes."""
     return value if value.type == type_ else function.emit(tensor.CastOp, (value,), type_)
+
+
+def slice_at(
+    function: FunctionScope, source: SSAValue, position: SSAValue, sizes: Sequence[SSAValue], declared: SSAValue
+) -> SSAValue:
+    """The element of `source` at a position of its first axis, under the type of a graph-level value."""
+    shape = cast(Tensor, source.type).get_shape()[1:]
+    type_ = TensorType(element_type_of(source), shape)
+    mixed = [size if static == DYNAMIC_INDEX else static for size, static in zip(sizes, shape, strict=True)]
+    zeros, ones = [0] * len(shape), [1] * (len(shape) + 1)
+    taken = function.append(tensor.ExtractSliceOp(source, [position, *zeros], [1, *mixed], ones, type_)).results[0]
+    return cast_to(function, taken, signless_type(declared.type))
+
+
+def insert_at(
+    function: FunctionScope, value: SSAValue, target: SSAValue, position: SSAValue, sizes: Sequence[SSAValue]
+) -> SSAValue:
+    """`target` with `value` at a position of its first axis."""
+    shape = cast(Tensor, target.type).get_shape()[1:]
+    value = cast_to(function, value, TensorType(element_type_of(value), shape))
+    dynamic = [size for size, static in zip(sizes, shape, strict=True) if static == DYNAMIC_INDEX]
+    op = tensor.InsertSliceOp.get(
+        value,
+        target,
+        [1, *shape],
+        static_offsets=[DYNAMIC_INDEX, *[0] * len(shape)],
+        offsets=[position],
+        sizes=dynamic,
+    )
+    return function.append(op).results[0]
 
 
 def reshape(function: FunctionScope, source: SSAValue, shape: Shape, declared: Attribute) -> SSAValue:
@@ -381,7 +467,7 @@ def _all_axes(rank: int) -> ArrayAttr[Attribute]:
 
 def _static_count(type_: Tensor) -> int:
     shape = type_.get_shape()
-    if DYNAMIC_INDEX in shape and 0 not in shape:
+    if DYNAMIC_INDEX in shape:
         return DYNAMIC_INDEX
     count = 1
     for size in shape:

@@ -127,6 +127,14 @@ def _shortest_equal_run(left: Sequence[Dim], right: Sequence[Dim]) -> tuple[int,
     return len(left), len(right)
 
 
+def _unpack(indexer: Indexer, op: Operation, indices: Indices) -> tuple[SSAValue, Indices]:
+    (operand,) = op.operands
+    axis, tile = integer(op, "dimension"), indexer.shape(operand)[-1]
+    at = indices[axis]
+    panel, lane = indexer.panel(at, tile) if isinstance(tile, int) else indexer.divide(at, tile)
+    return operand, (panel, *indices[:axis], *indices[axis + 1 :], lane)
+
+
 INDEX_RULES: Mapping[str, IndexRule] = {
     "graph.transpose": _transpose,
     "graph.broadcast": _broadcast,
@@ -136,6 +144,7 @@ INDEX_RULES: Mapping[str, IndexRule] = {
     "graph.dynamic_slice": _dynamic_slice,
     "graph.reshape": _reshape,
     "graph.dynamic_reshape": _reshape,
+    "graph.unpack": _unpack,
 }
 
 
@@ -181,6 +190,27 @@ def _padded(body: Body, op: Operation, indices: Indices, low: Sequence[Dim], int
         condition,
         lambda inner: inner.read(source, clamped),
         lambda inner: inner.read(value, ()),
+        always_readable=readable,
+    )
+
+
+def _pack(body: Body, op: Operation, indices: Indices) -> SSAValue:
+    (operand,) = op.operands
+    axis, tile = integer(op, "dimension"), integer(op, "tile")
+    sizes = body.shape(operand)
+    panel, *others, lane = indices
+    at = body.add(body.multiply(panel, tile), lane)
+    condition = body.inside(at, 0, sizes[axis])
+    readable = body.is_stored(operand)
+    if condition is not None and readable:
+        at = body.clamp(at, 0, sizes[axis] - 1)
+    position = (*others[:axis], at, *others[axis:])
+    if condition is None:
+        return body.read(operand, position)
+    return body.choose(
+        condition,
+        lambda inner: inner.read(operand, position),
+        lambda inner: inner.constant(0, inner.scalar_type(op.results[0])),
         always_readable=readable,
     )
 
@@ -249,7 +279,7 @@ def _dynamic_update_slice(body: Body, op: Operation, indices: Indices) -> SSAVal
     tests: list[SSAValue | None] = []
     positions: list[Index] = []
     for at, start, size, extent in zip(indices, elements(function, op, 2), sizes, update_sizes, strict=True):
-        first = _clamped_start(function, start, size - extent)
+        first = clamped_start(function, start, size - extent)
         at = body.compute(arith.SubiOp, at, first) if not isinstance(first, int) else body.add(at, -first)
         tests.append(body.inside(at, 0, extent))
         positions.append(at)
@@ -268,7 +298,8 @@ def _dynamic_update_slice(body: Body, op: Operation, indices: Indices) -> SSAVal
     )
 
 
-def _clamped_start(function: FunctionScope, start: Dim, last: Dim) -> int | SSAValue:
+def clamped_start(function: FunctionScope, start: Dim, last: Dim) -> int | SSAValue:
+    """Where a window begins that may begin at `last` at most, and at 0 at least."""
     if isinstance(start, int) and isinstance(last, int):
         return max(min(start, last), 0)
     if last == 0:
@@ -362,6 +393,7 @@ SCALAR_RULES: Mapping[str, ScalarRule] = {
     "graph.pad": _pad,
     "graph.dynamic_pad": _dynamic_pad,
     "graph.concatenate": _concatenate,
+    "graph.pack": _pack,
     "graph.dynamic_update_slice": _dynamic_update_slice,
     "graph.gather": _gather,
     "graph.iota": _iota,

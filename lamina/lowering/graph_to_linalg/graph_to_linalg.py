@@ -36,6 +36,7 @@ class GraphToLinalgPass(LaminaPass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         from lamina.lowering.graph_to_linalg.caller import CallerLowering
         from lamina.lowering.graph_to_linalg.externs import Externs
+        from lamina.lowering.graph_to_linalg.in_place import make_twins, updating_kernels
         from lamina.lowering.graph_to_linalg.kernel import lower_kernel
         from lamina.lowering.graph_to_linalg.normalize import normalize
         from lamina.lowering.graph_to_linalg.rules import rules_with
@@ -50,7 +51,13 @@ class GraphToLinalgPass(LaminaPass):
                 normalize(block)
         # The analysis of a caller looks into the kernels: before these change.
         analyses = [ShapeAnalysis(caller) for caller in callers]
-        signatures = {kernel.sym_name.data: lower_kernel(kernel, rules) for kernel in kernels_of(op)}
+        kernels = kernels_of(op)
+        make_twins(op, rules)
+        updating = updating_kernels(callers)
+        signatures = {
+            (name := kernel.sym_name.data): lower_kernel(kernel, rules, keeps_operands=name in updating)
+            for kernel in kernels
+        }
         externs = Externs()
         for caller, analysis in zip(callers, analyses, strict=True):
             CallerLowering(caller, analysis, signatures, rules, externs).lower()

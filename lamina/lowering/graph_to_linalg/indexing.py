@@ -71,7 +71,29 @@ class Linear:
         return total + self.constant if self.constant else total
 
 
-Index: TypeAlias = Linear | SSAValue
+@dataclass(frozen=True)
+class Divided:
+    """The quotient (rounded down) or the remainder of an iteration dim by a constant: a position in packed panels."""
+
+    dim: int
+    divisor: int
+    remainder: bool = False
+
+    @property
+    def plain_dim(self) -> None:
+        """No iteration dim runs over the axis alone."""
+
+    @property
+    def affine(self) -> AffineExpr:
+        """As an affine expression over the iteration dims."""
+        dim = AffineDimExpr(self.dim)
+        return dim % self.divisor if self.remainder else dim // self.divisor
+
+
+Position: TypeAlias = Linear | Divided
+"""What an indexing map holds."""
+
+Index: TypeAlias = Linear | Divided | SSAValue
 Indices: TypeAlias = tuple[Index, ...]
 
 ZERO = Linear()
@@ -92,7 +114,7 @@ def identity_indices(rank: int) -> tuple[Linear, ...]:
     return tuple(dim_index(dim) for dim in range(rank))
 
 
-def affine_map(indices: Sequence[Linear], dim_count: int) -> AffineMap:
+def affine_map(indices: Sequence[Position], dim_count: int) -> AffineMap:
     """An indexing map from `dim_count` iteration dims."""
     return AffineMap(dim_count, 0, tuple(index.affine for index in indices))
 
@@ -104,7 +126,8 @@ def is_operand_map(indices: Indices, shape: Shape, iteration: Shape) -> bool:
     linear position must stay inside it.
     """
     return all(
-        isinstance(index, Linear) and _spans(index, size, iteration) for index, size in zip(indices, shape, strict=True)
+        isinstance(index, Divided) or (isinstance(index, Linear) and _spans(index, size, iteration))
+        for index, size in zip(indices, shape, strict=True)
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from xdsl.dialects import func
 from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, FunctionType
@@ -26,10 +26,11 @@ class KernelSignature:
     symbols: tuple[str, ...]
 
 
-def lower_kernel(kernel: func.FuncOp, rules: Rules) -> KernelSignature:
+def lower_kernel(kernel: func.FuncOp, rules: Rules, *, keeps_operands: bool = False) -> KernelSignature:
     """Replace a kernel's body and signature: (inputs…) -> results becomes (inputs…, sizes…, destinations…) -> results.
 
-    Inputs of which only the elements are used, as sizes, become `index` arguments.
+    Inputs of which only the elements are used, as sizes, become `index` arguments. With `keeps_operands`, destinations
+    hold nothing but results, since they may be the buffers of inputs: a contraction is summed up elsewhere.
     """
     source = kernel.body.block
     normalize(source)
@@ -50,7 +51,9 @@ def lower_kernel(kernel: func.FuncOp, rules: Rules) -> KernelSignature:
     for name, size in zip(signature.symbols, block.args[len(kept) :], strict=False):
         function.sizes[name] = size
         size.name_hint = name
-    returned = lower_stages(function, ops, results, block.args[len(inputs) - len(results) :])
+    returned = lower_stages(
+        function, ops, results, block.args[len(inputs) - len(results) :], keeps_operands=keeps_operands
+    )
     function.location = terminator.location
     function.append(func.ReturnOp(*returned))
     block.add_ops(function.finished_ops())
@@ -81,10 +84,17 @@ SIZE_OPS = frozenset(("graph.shape_of", "graph.dimension"))
 
 
 def lower_stages(
-    function: FunctionScope, ops: Sequence[Operation], results: Sequence[SSAValue], destinations: Sequence[SSAValue]
+    function: FunctionScope,
+    ops: Sequence[Operation],
+    results: Sequence[SSAValue],
+    destinations: Sequence[SSAValue],
+    *,
+    keeps_operands: bool = False,
 ) -> list[SSAValue]:
     """Plan and lower `ops`; each result ends in its destination. Returns the updated destinations."""
     stages = Planner(function, ops, results).plan()
+    if keeps_operands:
+        stages = [replace(stage, in_place=False) for stage in stages]
     destination_of: dict[SSAValue, SSAValue] = {}
     for value, destination in zip(results, destinations, strict=True):
         if isinstance(value, OpResult):

@@ -18,7 +18,7 @@ from lamina.lowering.graph_to_linalg.data_movement import size_symbols, splat_va
 from lamina.lowering.graph_to_linalg.elementwise import EXPENSIVE
 from lamina.lowering.graph_to_linalg.elementwise import SCALAR_RULES as ELEMENTWISE
 from lamina.lowering.graph_to_linalg.emitter import FunctionScope
-from lamina.lowering.graph_to_linalg.indexing import Indices, is_operand_map
+from lamina.lowering.graph_to_linalg.indexing import Divided, Indices, Linear, is_operand_map
 from lamina.lowering.graph_to_linalg.properties import integers
 from lamina.lowering.graph_to_linalg.spaces import SPACES, Space
 
@@ -51,6 +51,14 @@ def is_elementwise(op: Operation) -> bool:
 def defined_by(value: SSAValue) -> str | None:
     """The name of the op that defines a value; None for arguments."""
     return value.op.name if isinstance(value, OpResult) else None
+
+
+def _runs_along(found: Indices, wanted: Indices) -> bool:
+    """Whether the last axis of a tensor is that of the value read through it, at least in panels."""
+    if found == wanted or not found or not wanted:
+        return found == wanted
+    (last,), (column,) = found, wanted
+    return isinstance(last, Divided) and last.remainder and isinstance(column, Linear) and column.plain_dim == last.dim
 
 
 @dataclass(frozen=True)
@@ -129,7 +137,7 @@ class Planner:
                 self.stored.add(source)
             found = self._operand_indices(operand, indices, space)
             # Columns of the right operand are read as vectors: they stay next to each other.
-            scattered = number == 1 and found is not None and found[-1:] != indices[-1:]
+            scattered = number == 1 and found is not None and not _runs_along(found[-1:], indices[-1:])
             if found is None or scattered:
                 self.stored.add(operand)
 

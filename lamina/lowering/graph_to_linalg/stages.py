@@ -17,6 +17,7 @@ from lamina.dialects.graph.types import dtype_of, is_float
 from lamina.dialects.loop import arith
 from lamina.dialects.tensor import linalg
 from lamina.lowering.graph_to_linalg import elementwise
+from lamina.lowering.graph_to_linalg.attention import lower_attention
 from lamina.lowering.graph_to_linalg.body import Body, Inputs
 from lamina.lowering.graph_to_linalg.elementwise import convert, predicate
 from lamina.lowering.graph_to_linalg.emitter import FunctionScope, element_type_of, signless, tensor_type
@@ -28,6 +29,8 @@ from lamina.lowering.graph_to_linalg.indexing import (
 )
 from lamina.lowering.graph_to_linalg.plan import Stage
 from lamina.lowering.graph_to_linalg.properties import flag, integer, integers, keyword
+from lamina.lowering.graph_to_linalg.scatter import lower_scatter
+from lamina.lowering.graph_to_linalg.sort import lower_arg_sort
 from lamina.lowering.graph_to_linalg.spaces import SPACES, Axis, Space
 
 AXES = "lamina.axes"
@@ -43,10 +46,15 @@ Build: TypeAlias = Callable[[Body, Sequence[SSAValue]], Sequence[SSAValue]]
 
 @dataclass(frozen=True)
 class Output:
-    """A tensor that a generic updates, and the iteration dim of each of its axes."""
+    """A tensor that a generic updates, and the iteration dim, or the position, of each of its axes."""
 
     tensor: SSAValue
-    dims: tuple[int, ...]
+    dims: tuple[int | Linear, ...]
+
+    @property
+    def indices(self) -> tuple[Linear, ...]:
+        """The position along each axis."""
+        return tuple(dim_index(dim) if isinstance(dim, int) else dim for dim in self.dims)
 
 
 def generic(
@@ -62,7 +70,7 @@ def generic(
     _bound_all_dims(function, inputs, sizes, outputs)
     block.add_ops(body.ops)
     maps = [affine_map(indices, len(axes)) for indices in inputs.maps]
-    maps += [affine_map([dim_index(dim) for dim in output.dims], len(axes)) for output in outputs]
+    maps += [affine_map(output.indices, len(axes)) for output in outputs]
     tensors = [output.tensor for output in outputs]
     op = linalg.GenericOp(
         inputs.operands,
@@ -78,7 +86,7 @@ def generic(
 
 def _bound_all_dims(function: FunctionScope, inputs: Inputs, sizes: Shape, outputs: Sequence[Output]) -> None:
     """linalg takes a dim's size from an operand with that plain dim: where none has it, from an empty tensor."""
-    bounded = {dim for output in outputs for dim in output.dims}
+    bounded = {index.plain_dim for output in outputs for index in output.indices}
     bounded |= {index.plain_dim for indices in inputs.maps for index in indices if index.plain_dim is not None}
     missing = [dim for dim in range(len(sizes)) if dim not in bounded]
     if not missing:
@@ -339,5 +347,8 @@ STAGE_RULES: Mapping[str, StageRule] = {
     "graph.cumulative": _cumulative,
     "graph.dot_general": _contraction,
     "graph.convolution": _contraction,
+    "graph.attention": lower_attention,
+    "graph.scatter": lower_scatter,
+    "graph.arg_sort": lower_arg_sort,
 }
 """Ops that combine elements; all others are parallel stages."""

@@ -12,6 +12,7 @@ from xdsl.ir import Attribute, Block, Operation, OpResult, SSAValue
 
 VIEWS = frozenset(
     {
+        "builtin.unrealized_conversion_cast",
         "memref.assume_alignment",
         "memref.cast",
         "memref.collapse_shape",

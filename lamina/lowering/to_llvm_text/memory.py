@@ -244,6 +244,16 @@ def reinterpret_cast(printer: FunctionPrinter, op: Operation) -> None:
     )
 
 
+def conversion(printer: FunctionPrinter, op: Operation) -> None:
+    """`builtin.unrealized_conversion_cast` of a contiguous part of a buffer: its offset goes into the pointer."""
+    if len(op.operands) != 1 or len(op.results) != 1:
+        raise LaminaError("'builtin.unrealized_conversion_cast' has one operand and one result here")
+    buffer = printer.buffer(op.operands[0])
+    pointer, offset = printer.element_address(buffer, [0] * len(buffer.sizes))
+    pointer = printer.offset_pointer(pointer, offset, buffer.element)
+    printer.set(op.results[0], printer.dense_buffer(memref_type(op.results[0]), pointer, buffer.sizes, exclusive=False))
+
+
 def cast_buffer(printer: FunctionPrinter, op: Operation) -> None:
     """`memref.cast`: what the result type knows statically is taken from it."""
     buffer, result = printer.buffer(op.operands[0]), op.results[0]
@@ -394,6 +404,7 @@ MEMORY_CASES: dict[str, Case] = {
     "memref.get_global": get_global,
     "memref.view": view,
     "memref.subview": subview,
+    "builtin.unrealized_conversion_cast": conversion,
     "memref.reinterpret_cast": reinterpret_cast,
     "memref.cast": cast_buffer,
     "memref.memory_space_cast": same_buffer,

@@ -338,12 +338,34 @@ def transpose(printer: FunctionPrinter, op: Operation) -> None:
         ]
         printer.set_parts(result, [part for row in rows for part in parts[row * count : (row + 1) * count]])
         return
+    width = before.lanes
+    if before.shape == after.shape == (width, width) and len(before.types) == width and width & (width - 1) == 0:
+        printer.set_parts(result, _turned(printer, printer.parts(source), before.types[0]))
+        return
     elements = printer.elements(source)
     moved = [
         elements[linearized(origin(unlinearized(index, after.shape)), before.shape)]
         for index in range(prod(after.shape))
     ]
     printer.set_elements(result, moved)
+
+
+def _turned(printer: FunctionPrinter, rows: list[str], type_: str) -> list[str]:
+    """The columns of a square of registers: squares of 1, 2, 4, … elements change places across the diagonal."""
+    width, rows = len(rows), list(rows)
+    step = 1
+    while step < width:
+        upper = [lane if lane & step == 0 else width + lane - step for lane in range(width)]
+        lower = [lane + step if lane & step == 0 else width + lane for lane in range(width)]
+        for first in (row for row in range(width) if row & step == 0):
+            pair = rows[first], rows[first + step]
+            for row, lanes in ((first, upper), (first + step, lower)):
+                mask = ", ".join(f"i32 {lane}" for lane in lanes)
+                rows[row] = printer.value(
+                    f"shufflevector {type_} {pair[0]}, {type_} {pair[1]}, <{width} x i32> <{mask}>"
+                )
+        step *= 2
+    return rows
 
 
 def from_elements(printer: FunctionPrinter, op: Operation) -> None:

@@ -4,27 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum, auto
-from typing import ClassVar, cast
+from typing import ClassVar
 
 from xdsl.context import Context
 from xdsl.dialects import func
 from xdsl.dialects.builtin import DYNAMIC_INDEX, ModuleOp, TensorType
-from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.ir import Attribute, Block, Operation, SSAValue
 from xdsl.rewriter import InsertPoint, Rewriter
 from xdsl.transforms.dead_code_elimination import region_dce
 
-from lamina.dialects.graph.base import GraphOp
-from lamina.dialects.graph.constant import ConstantOp
 from lamina.dialects.graph.convolution import AxisOrder, ConvolutionOp
 from lamina.dialects.graph.data_movement import BroadcastOp, ReshapeOp, TransposeOp
 from lamina.dialects.graph.properties import integer, integers
 from lamina.passes.base import LaminaPass
 from lamina.passes.graph.infer_types import graph_functions
-from lamina.passes.graph.roles import Role, has_flag, integer_of, integers_of, role_of
+from lamina.passes.graph.layout_choice import (
+    LAYOUT_PROPERTIES,
+    REDUCTIONS,
+    LayoutChoice,
+    Part,
+    Permutation,
+    after_reduction,
+    between,
+    can_be_written_down,
+    choose_layouts,
+    features_last,
+    from_last,
+    inverse,
+    is_view,
+    moved_bytes,
+    moved_operands,
+    reduced,
+    shuffle_of,
+    to_last,
+)
+from lamina.passes.graph.roles import integer_of, integers_of
 from lamina.passes.graph.shape_analysis import shape_of_type, tensor_type
-
-Permutation = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -38,96 +53,134 @@ class AssignLayoutsPass(LaminaPass):
                                                                 %z = graph.transpose %r, [0, 3, 1, 2]
     ```
 
-    The transposes back move down through elementwise ops, pads, concatenations, windows and reductions until they meet
-    those of the next convolution and cancel. Transposes that only move axes of size 1 become reshapes. The transposes
-    of constant kernels are left to `fold-constants`.
+    Which other ops have the features last as well is decided for the whole function at once, so that transposes move
+    as few bytes as possible (`lamina.passes.graph.layout_choice`): elementwise ops, pads, concatenations, windows,
+    reductions, shuffles of features, and transposes of the model, which fall away. Transposes that only move axes of
+    size 1 become reshapes. Those of constants are left to `fold-constants`.
     """
 
     name = "assign-layouts"
     requires: ClassVar[frozenset[str]] = frozenset({"types-inferred"})
     ensures: ClassVar[frozenset[str]] = frozenset({"layouts-assigned"})
 
+    counters: ClassVar[Mapping[str, str]] = {
+        "bytes-before": "bytes that the model's transposes and those around every convolution would move",
+        "bytes-after": "bytes that the transposes left move",
+    }
+
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for function in graph_functions(op):
-            assign_layouts(function)
+            moved = assign_layouts(function)
+            self.count("bytes-before", moved.before)
+            self.count("bytes-after", moved.after)
 
 
-def assign_layouts(function: func.FuncOp) -> None:
+@dataclass(frozen=True)
+class MovedBytes:
+    """Bytes read and written by transposes of what is computed; unknown sizes count as 1.
+
+    `before`: by those in the model, and by one ahead of and one behind each convolution. `after`: by those left.
+    """
+
+    before: int
+    after: int
+
+
+def assign_layouts(function: func.FuncOp) -> MovedBytes:
     """Assign layouts in one function; dead ops are removed."""
     convolutions = [op for op in function.walk() if isinstance(op, ConvolutionOp)]
+    before = transposed_bytes(function) + sum(
+        moved_bytes(value, between(order, features_last(order)))
+        for op in convolutions
+        for value, order in ((op.lhs, op.input_order), (op.result, op.output_order))
+    )
     if not convolutions:
-        return
-    mover = TransposeMover()
-    for op in list(function.walk()):
-        if isinstance(op, ConvolutionOp):
-            mover.features_last(op)
-        else:
-            mover.move_below(op)
+        return MovedBytes(before, before)
+    _Rewriter(choose_layouts(function)).run(function)
     region_dce(function.body)
     for op in list(function.walk()):
         if isinstance(op, TransposeOp):
-            _unit_axes_to_reshape(op)
+            _simplify(op)
+    region_dce(function.body)
+    return MovedBytes(before, transposed_bytes(function))
 
 
-class Part(Enum):
-    """How a property depends on the order of the axes."""
-
-    AXIS = auto()
-    AXES = auto()
-    PER_AXIS = auto()
-    PAIRS = auto()
-
-
-_ALONG_AXIS = {"dimension": Part.AXIS}
-_PER_AXIS = Part.PER_AXIS
-
-LAYOUT_PROPERTIES: Mapping[str, Mapping[str, Part]] = {
-    "graph.batch_norm": _ALONG_AXIS,
-    "graph.softmax": _ALONG_AXIS,
-    "graph.log_softmax": _ALONG_AXIS,
-    "graph.cumulative": _ALONG_AXIS,
-    "graph.concatenate": _ALONG_AXIS,
-    "graph.reverse": {"dimensions": Part.AXES},
-    "graph.pad": {"low": _PER_AXIS, "high": _PER_AXIS, "interior": _PER_AXIS},
-    "graph.slice": {"starts": _PER_AXIS, "limits": _PER_AXIS, "strides": _PER_AXIS},
-    "graph.reduce_window": {
-        "window_dimensions": _PER_AXIS,
-        "window_strides": _PER_AXIS,
-        "window_dilations": _PER_AXIS,
-        "padding": Part.PAIRS,
-    },
-}
-"""Ops besides elementwise ones whose result has their operand's layout, and the properties that change with it."""
-
-REDUCTIONS: Mapping[str, str] = {
-    "graph.reduce": "dimensions",
-    "graph.mean": "dimensions",
-    "graph.arg_reduce": "dimension",
-}
-"""Ops that drop axes, and the property that lists them."""
+def transposed_bytes(function: func.FuncOp) -> int:
+    """The bytes that the transposes of a function read and write, those of constants and views left out."""
+    return sum(
+        moved_bytes(op.operand, op.permutation.get_values()) for op in function.walk() if isinstance(op, TransposeOp)
+    )
 
 
 @dataclass
-class TransposeMover:
-    """Moves the transposes that it made towards the results."""
+class _Rewriter:
+    """Carries out a choice of layouts."""
 
-    _layout: set[Operation] = field(default_factory=set[Operation])
+    choice: LayoutChoice
+    _last: dict[SSAValue, SSAValue] = field(default_factory=dict[SSAValue, SSAValue])
+    """Values with the features last, by the values of the function as it was written."""
+    _replaced: list[tuple[Operation, SSAValue, Permutation]] = field(
+        default_factory=list[tuple[Operation, SSAValue, Permutation]]
+    )
+    """Ops with their new results and the transposes that give the old ones."""
 
-    # ---- convolutions
+    def run(self, function: func.FuncOp) -> None:
+        """Rewrite one function."""
+        for op in list(function.walk()):
+            shuffle = shuffle_of(op) if op in self.choice.last else None
+            if isinstance(op, ConvolutionOp):
+                self._convolution(op)
+            elif isinstance(op, TransposeOp):
+                self._transpose(op)
+            elif shuffle is not None:
+                source = shape_of_type(shuffle.source.type)
+                outside, count = [*source[:1], *source[2:]], len(source) - 1
+                split = _reshaped(self._features_last(shuffle.source, op), (*outside, *shuffle.factors), op)
+                order = (*range(count), *(count + axis for axis in shuffle.order))
+                moved = _transposed(split, order, InsertPoint.before(op), op)
+                self._finish(op, _reshaped(moved, (*outside, shuffle.features), op), from_last(len(source)))
+            elif op in self.choice.last and op.name in REDUCTIONS:
+                self._reduction(op)
+            elif op in self.choice.last:
+                self._same_layout(op)
+        for op, value, back in reversed(self._replaced):
+            result = op.results[0]
+            if result.uses:
+                written = _transposed(value, back, _behind(value), op)
+                written = with_type(written, result.type)
+                written.name_hint = result.name_hint
+                result.replace_all_uses_with(written)
+            value.name_hint = value.name_hint or result.name_hint
+            Rewriter.erase_op(op)
 
-    def features_last(self, op: ConvolutionOp) -> None:
+    def _features_last(self, value: SSAValue, reader: Operation) -> SSAValue:
+        """A value as written, transposed; once for all who ask."""
+        found = self._last.get(value)
+        if found is None:
+            rank = len(shape_of_type(value.type))
+            found = self._last[value] = _transposed(value, to_last(rank), _behind(value), reader)
+        return found
+
+    def _finish(self, op: Operation, value: SSAValue, back: Permutation) -> None:
+        if back == from_last(len(back)):
+            self._last[op.results[0]] = value
+        self._replaced.append((op, value, back))
+
+    # ---- convolutions and transposes
+
+    def _convolution(self, op: ConvolutionOp) -> None:
         """Convolution in the order batch, spatial axes, features, between transposes."""
         rank = len(shape_of_type(op.result.type))
-        spatial = tuple(range(1, rank - 1))
-        data = AxisOrder(0, rank - 1, spatial)
+        data = features_last(op.output_order)
         kernel = AxisOrder(rank - 1, rank - 2, tuple(range(rank - 2)))
         if (op.input_order, op.kernel_order, op.output_order) == (data, kernel, data):
             return
-        lhs = self._transposed(op.lhs, _between(op.input_order, data), op)
-        rhs = self._transposed(op.rhs, _between(op.kernel_order, kernel), op)
+        before, back = between(op.input_order, data), between(data, op.output_order)
+        here = InsertPoint.before(op)
+        lhs = self._features_last(op.lhs, op) if before == to_last(rank) else _transposed(op.lhs, before, here, op)
         convolution = ConvolutionOp(
             lhs,
-            rhs,
+            _transposed(op.rhs, between(op.kernel_order, kernel), here, op),
             op.window_strides.get_values(),
             op.padding.get_values(),
             op.lhs_dilation.get_values(),
@@ -138,126 +191,84 @@ class TransposeMover:
             data,
         )
         convolution.location = op.location
-        back = _between(data, op.output_order)
-        with_type(convolution.result, permuted_type(op.result.type, _inverse(back)))
-        Rewriter.insert_op(convolution, InsertPoint.before(op))
-        self._finish(op, convolution.result, back)
+        value = with_type(convolution.result, permuted_type(op.result.type, inverse(back)))
+        Rewriter.insert_op(convolution, here)
+        self._finish(op, value, back)
+
+    def _transpose(self, op: TransposeOp) -> None:
+        """A transpose of the model."""
+        if op in self.choice.supplied:
+            self._last[op.result] = op.operand
+        if op in self.choice.absorbed:
+            known = self._last.get(op.result)
+            replacement = with_type(self._features_last(op.operand, op), op.result.type)
+            op.result.replace_all_uses_with(replacement)
+            if known is not None:
+                self._last[replacement] = known
+            Rewriter.erase_op(op)
 
     # ---- everything else
 
-    def move_below(self, op: Operation) -> None:
-        """Rewrite an op that reads one of our transposes to work before it."""
-        if not isinstance(op, GraphOp) or not any(operand.owner in self._layout for operand in op.operands):
-            return
-        if isinstance(op, TransposeOp):
-            self._merge(op)
-        elif op.name in REDUCTIONS:
-            self._move_below_reduction(op)
-        elif op.name in LAYOUT_PROPERTIES or role_of(op) is Role.ELEMENTWISE:
-            self._move_below_same_layout(op)
-
-    def _merge(self, op: TransposeOp) -> None:
-        source, first = self._source(op.operand)
-        merged = tuple(first[axis] for axis in op.permutation.get_values())
-        self._finish(op, source, merged)
-
-    def _move_below_same_layout(self, op: GraphOp) -> None:
-        moved = range(len(op.operands)) if op.name not in LAYOUT_PROPERTIES or _all_moved(op) else range(1)
-        permutation = self._common_permutation(op, [op.operands[index] for index in moved])
-        if permutation is None:
-            return
-        rank = len(permutation)
-        operands = [
-            self._in_layout(operand, permutation, rank, op) if index in moved else operand
-            for index, operand in enumerate(op.operands)
-        ]
-        properties = {**op.properties, **_permuted_properties(op, permutation)}
-        result_type = permuted_type(op.results[0].type, _inverse(permutation))
+    def _same_layout(self, op: Operation) -> None:
+        rank = len(shape_of_type(op.results[0].type))
+        moved = moved_operands(op)
+        operands = [self._operand(value, rank, op) if n in moved else value for n, value in enumerate(op.operands)]
         made = type(op).create(
-            operands=operands, result_types=(result_type,), properties=properties, location=op.location
-        )
-        Rewriter.insert_op(made, InsertPoint.before(op))
-        self._finish(op, made.results[0], permutation)
-
-    def _move_below_reduction(self, op: GraphOp) -> None:
-        source, permutation = self._source(op.operands[0])
-        name = REDUCTIONS[op.name]
-        axes = integers_of(op, name) or (integer_of(op, name),)
-        moved = sorted(permutation[axis] for axis in axes)
-        if has_flag(op, "keep_dimensions"):
-            after = permutation
-        else:
-            kept = [permutation[axis] for axis in range(len(permutation)) if axis not in axes]
-            after = tuple(sorted(kept).index(axis) for axis in kept)
-        attribute: Attribute = integers(moved) if name == "dimensions" else integer(moved[0])
-        made = type(op).create(
-            operands=(source,),
-            result_types=(permuted_type(op.results[0].type, _inverse(after)),),
-            properties={**op.properties, name: attribute},
+            operands=operands,
+            result_types=(permuted_type(op.results[0].type, to_last(rank)),),
+            properties={**op.properties, **_permuted_properties(op, from_last(rank))},
             location=op.location,
         )
         Rewriter.insert_op(made, InsertPoint.before(op))
-        self._finish(op, made.results[0], after)
+        self._finish(op, made.results[0], from_last(rank))
 
-    def _common_permutation(self, op: Operation, operands: Sequence[SSAValue]) -> Permutation | None:
-        """The layout of most full operands, where moving the transpose needs no more transposes than it saves."""
-        rank = len(shape_of_type(op.results[0].type))
-        found = [self._source(operand)[1] for operand in operands if operand.owner in self._layout]
-        permutation = max(found, key=found.count)
-        if len(permutation) != rank:
-            return None
-        saved = sum(1 for item in found if item == permutation)
-        others = sum(
-            1
-            for operand in operands
-            if not (operand.owner in self._layout and self._source(operand)[1] == permutation)
-            and not isinstance(operand.owner, ConstantOp)
-            and sum(1 for size in shape_of_type(operand.type) if size != 1) > 1
-        )
-        return permutation if saved >= others else None
-
-    def _in_layout(self, operand: SSAValue, permutation: Permutation, rank: int, op: Operation) -> SSAValue:
-        """An operand (which may broadcast) as it was before the transpose."""
-        if operand.owner in self._layout:
-            source, own = self._source(operand)
-            if own == permutation:
-                return source
+    def _operand(self, operand: SSAValue, rank: int, op: Operation) -> SSAValue:
+        """An operand, which may broadcast, with the features last."""
         shape = shape_of_type(operand.type)
         if not shape:
             return operand
         if len(shape) < rank:
-            operand = _with_leading_axes(operand, rank - len(shape), op)
-        return self._transposed(operand, _inverse(permutation), op)
+            padded = _with_leading_axes(operand, rank - len(shape), op)
+            return _transposed(padded, to_last(rank), InsertPoint.before(op), op)
+        return self._features_last(operand, op)
 
-    # ---- transposes
+    def _reduction(self, op: Operation) -> None:
+        source = self._features_last(op.operands[0], op)
+        permutation, back = from_last(len(shape_of_type(source.type))), after_reduction(op)
+        name = REDUCTIONS[op.name]
+        axes = sorted(permutation[axis] for axis in reduced(op))
+        attribute: Attribute = integers(axes) if name == "dimensions" else integer(axes[0])
+        made = type(op).create(
+            operands=(source,),
+            result_types=(permuted_type(op.results[0].type, inverse(back)),),
+            properties={**op.properties, name: attribute},
+            location=op.location,
+        )
+        Rewriter.insert_op(made, InsertPoint.before(op))
+        self._finish(op, made.results[0], back)
 
-    def _source(self, value: SSAValue) -> tuple[SSAValue, Permutation]:
-        """What one of our transposes transposes, and how."""
-        transpose = cast(TransposeOp, value.owner)
-        return transpose.operand, transpose.permutation.get_values()
 
-    def _transposed(self, value: SSAValue, permutation: Permutation, before: Operation) -> SSAValue:
-        """`value` transposed, by way of what it is already a transpose of."""
-        if value.owner in self._layout:
-            value, first = self._source(value)
-            permutation = tuple(first[axis] for axis in permutation)
-        if permutation == tuple(range(len(permutation))):
-            return value
-        transpose = TransposeOp(value, permutation)
-        transpose.location = before.location
-        Rewriter.insert_op(transpose, InsertPoint.before(before))
-        self._layout.add(transpose)
-        return transpose.results[0]
+def _behind(value: SSAValue) -> InsertPoint:
+    """Where a value is there for all its uses."""
+    return InsertPoint.at_start(value.owner) if isinstance(value.owner, Block) else InsertPoint.after(value.owner)
 
-    def _finish(self, op: Operation, value: SSAValue, permutation: Permutation) -> None:
-        """Replace the result of `op` by a transposed value."""
-        result = op.results[0]
-        replacement = self._transposed(value, permutation, op)
-        if isinstance(replacement.owner, TransposeOp) and replacement.owner in self._layout:
-            replacement = with_type(replacement, result.type)
-        replacement.name_hint = replacement.name_hint or result.name_hint
-        result.replace_all_uses_with(replacement)
-        Rewriter.erase_op(op)
+
+def _transposed(value: SSAValue, permutation: Permutation, point: InsertPoint, origin: Operation) -> SSAValue:
+    """`value` transposed, with the location of `origin`."""
+    if permutation == tuple(range(len(permutation))):
+        return value
+    transpose = TransposeOp(value, permutation)
+    transpose.location = origin.location
+    Rewriter.insert_op(transpose, point)
+    return transpose.result
+
+
+def _reshaped(value: SSAValue, shape: Sequence[int], before: Operation) -> SSAValue:
+    reshape = ReshapeOp(value, [-1 if size == DYNAMIC_INDEX else size for size in shape])
+    reshape.location = before.location
+    Rewriter.insert_op(reshape, InsertPoint.before(before))
+    element_type = tensor_type(value.type).get_element_type()
+    return with_type(reshape.result, TensorType(element_type, list(shape)))
 
 
 def with_type(value: SSAValue, type_: Attribute) -> SSAValue:
@@ -272,29 +283,15 @@ def permuted_type(type_: Attribute, permutation: Permutation) -> TensorType[Attr
     return TensorType(tensor.get_element_type(), [shape[axis] for axis in permutation])
 
 
-def _between(source: AxisOrder, target: AxisOrder) -> Permutation:
-    """The permutation that brings a tensor from one order of axes to another."""
-    axis_of = dict(zip(target.permutation, source.permutation, strict=True))
-    return tuple(axis_of[axis] for axis in range(len(axis_of)))
-
-
-def _inverse(permutation: Permutation) -> Permutation:
-    return tuple(permutation.index(axis) for axis in range(len(permutation)))
-
-
-def _all_moved(op: Operation) -> bool:
-    return op.name == "graph.concatenate"
-
-
 def _permuted_properties(op: Operation, permutation: Permutation) -> dict[str, Attribute]:
     """The properties of an op that works before a transpose instead of after it."""
-    inverse = _inverse(permutation)
+    moved = inverse(permutation)
 
     def per_axis(values: Sequence[int]) -> list[int]:
-        return [values[axis] for axis in inverse]
+        return [values[axis] for axis in moved]
 
     def pairs(values: Sequence[int]) -> list[int]:
-        return [value for axis in inverse for value in values[2 * axis : 2 * axis + 2]]
+        return [value for axis in moved for value in values[2 * axis : 2 * axis + 2]]
 
     def axes(values: Sequence[int]) -> list[int]:
         return [permutation[axis] for axis in values]
@@ -316,7 +313,7 @@ def _with_leading_axes(value: SSAValue, count: int, before: Operation) -> SSAVal
     """`value` with axes of size 1 in front: a view where the sizes can be written down."""
     shape = shape_of_type(value.type)
     ones = (1,) * count
-    if _can_be_written_down(shape):
+    if can_be_written_down(shape):
         made: Operation = ReshapeOp(value, (*ones, *(-1 if size == DYNAMIC_INDEX else size for size in shape)))
     else:
         made = BroadcastOp(value, (*ones, *(-1 for _ in shape)))
@@ -325,20 +322,24 @@ def _with_leading_axes(value: SSAValue, count: int, before: Operation) -> SSAVal
     return made.results[0]
 
 
-def _unit_axes_to_reshape(op: TransposeOp) -> None:
-    """transpose(x) -> reshape(x) where only axes of size 1 change places"""
+def _simplify(op: TransposeOp) -> None:
+    """transpose(transpose(x)) -> transpose(x); transpose(x) -> reshape(x) where only axes of size 1 change places"""
+    inner = op.operand.owner
+    permutation = op.permutation.get_values()
+    if isinstance(inner, TransposeOp):
+        first = inner.permutation.get_values()
+        permutation = tuple(first[axis] for axis in permutation)
+        merged = _transposed(inner.operand, permutation, InsertPoint.before(op), op)
+        op.result.replace_all_uses_with(with_type(merged, op.result.type) if merged is not inner.operand else merged)
+        Rewriter.erase_op(op)
+        if not isinstance(merged.owner, TransposeOp) or merged is inner.operand:
+            return
+        op = merged.owner
     shape = shape_of_type(op.operand.type)
-    moved = [axis for axis in op.permutation.get_values() if shape[axis] != 1]
-    if moved != sorted(moved) or not _can_be_written_down(shape):
+    if not is_view(shape, permutation):
         return
-    target = [-1 if size == DYNAMIC_INDEX else size for size in shape_of_type(op.results[0].type)]
+    target = [-1 if size == DYNAMIC_INDEX else size for size in shape_of_type(op.result.type)]
     reshape = ReshapeOp(op.operand, target)
     reshape.location = op.location
-    with_type(reshape.results[0], op.results[0].type)
+    with_type(reshape.result, op.result.type)
     Rewriter.replace_op(op, reshape)
-
-
-def _can_be_written_down(shape: Sequence[int]) -> bool:
-    """Whether a reshape to these sizes has at most one to infer, and the others give it."""
-    unknown = shape.count(DYNAMIC_INDEX)
-    return unknown == 0 or (unknown == 1 and 0 not in shape)

@@ -13,12 +13,14 @@ from xdsl.rewriter import InsertPoint, Rewriter
 
 from lamina.context import resources_of
 from lamina.diagnostics import LaminaError
+from lamina.dialects.graph.attention import AttentionOp
 from lamina.dialects.graph.base import AbstractTensor
 from lamina.dialects.graph.builder import GraphBuilder
 from lamina.dialects.graph.composite import COMPOSITE_OPS, CompositeOp
 from lamina.passes.base import LaminaPass
 from lamina.passes.graph.infer_types import graph_functions
 from lamina.passes.graph.shape_analysis import ShapeAnalysis
+from lamina.passes.graph.share_kernels import is_kernel
 from lamina.resources import ResourceStore
 
 
@@ -32,6 +34,8 @@ class DecomposePass(LaminaPass):
                                              …
     ```
 
+    Those that a kernel of their own computes (attention) stay in kernels, unless `only` names them.
+
     `only` names the composites to replace (`softmax`), `keep` those to leave; all are replaced by default.
     """
 
@@ -42,7 +46,7 @@ class DecomposePass(LaminaPass):
     keep: tuple[str, ...] = ()
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        known = [*COMPOSITE_OPS, *(loaded for loaded in ctx.loaded_ops if issubclass(loaded, CompositeOp))]
+        known = [*COMPOSITE_OPS, AttentionOp, *(loaded for loaded in ctx.loaded_ops if issubclass(loaded, CompositeOp))]
         names = {composite.name.removeprefix("graph.") for composite in known}
         for name in (*self.only, *self.keep):
             if name not in names:
@@ -55,7 +59,10 @@ class DecomposePass(LaminaPass):
             return name not in self.keep and (not self.only or name in self.only)
 
         for function in graph_functions(op):
-            composites = [inner for inner in function.walk() if isinstance(inner, CompositeOp)]
+            whole = is_kernel(function) and not self.only
+            composites = [
+                inner for inner in function.walk() if isinstance(inner, CompositeOp) and not (whole and inner.IS_KERNEL)
+            ]
             if composites:
                 decompose_ops(composites, ShapeAnalysis(function), resources_of(ctx), chosen)
 

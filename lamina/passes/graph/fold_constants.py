@@ -20,6 +20,7 @@ from lamina.context import resources_of
 from lamina.diagnostics import LaminaError
 from lamina.dialects.graph.base import Array, GraphOp
 from lamina.dialects.graph.constant import ConstantOp
+from lamina.dialects.graph.packing import UnpackOp
 from lamina.dialects.graph.types import dtype_of
 from lamina.passes.base import LaminaPass
 from lamina.passes.graph.evaluation import evaluate_op
@@ -85,7 +86,7 @@ def fold_constants(function: func.FuncOp, resources: ResourceStore) -> int:
     folded = 0
     analysis = ShapeAnalysis(function)
     for op in list(function.walk()):
-        if not isinstance(op, GraphOp) or isinstance(op, ConstantOp) or op.regions or not op.results:
+        if not isinstance(op, GraphOp) or isinstance(op, ConstantOp | UnpackOp) or op.regions or not op.results:
             continue
         if not is_side_effect_free(op):
             continue

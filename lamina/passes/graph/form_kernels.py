@@ -17,7 +17,7 @@ from xdsl.dialects.builtin import (
     StringAttr,
     UnitAttr,
 )
-from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
+from xdsl.ir import Attribute, Block, Operation, OpResult, Region, SSAValue
 from xdsl.rewriter import InsertPoint, Rewriter
 from xdsl.transforms.dead_code_elimination import region_dce
 
@@ -25,11 +25,14 @@ from lamina.context import resources_of
 from lamina.dialects.graph.composite import CompositeOp
 from lamina.dialects.graph.constant import ConstantOp, is_splat
 from lamina.dialects.graph.data_movement import BroadcastOp
-from lamina.dialects.graph.dims import SIGNED_PREFIX, Dim, bounds, substitute, symbol, symbols_of
+from lamina.dialects.graph.dims import SIGNED_PREFIX, Dim, bounds, evaluate, product, substitute, symbol, symbols_of
+from lamina.dialects.graph.scan import ScanOp
+from lamina.dialects.graph.types import dtype_of
 from lamina.passes.base import LaminaPass
 from lamina.passes.graph.decompose import decompose_ops
 from lamina.passes.graph.fusion import Group, form_groups, has_independent_rows
 from lamina.passes.graph.infer_types import dims_attribute, graph_functions
+from lamina.passes.graph.multiple_results import merge_groups, sort_block
 from lamina.passes.graph.roles import ROLES
 from lamina.passes.graph.shape_analysis import DIMS, ELEMENTS, ShapeAnalysis, is_tracked, shape_of_type, sole_symbol
 from lamina.passes.graph.share_kernels import KERNEL, fused_location, is_kernel, kernel_text, kernels_of
@@ -52,7 +55,7 @@ SHAPE_OPERANDS: Mapping[str, int] = {
 
 @dataclass(frozen=True)
 class FormKernelsPass(LaminaPass):
-    """Outline the graph ops of each function, and of its `if` and `while` regions, into kernels.
+    """Outline the graph ops of each function, and of its `if`, `while` and `scan` regions, into kernels.
 
     ```mlir
     %0 = graph.dot_general %x, %w, …      →      %1 = func.call @dot_general_add(%x, %w, %b) : …
@@ -93,30 +96,62 @@ class FormKernelsPass(LaminaPass):
 
 @dataclass(frozen=True)
 class KernelStatistics:
-    """Graph ops outside and inside kernels, and how many kernels there are."""
+    """Ops that became kernels: how many calls there are, of how many kernels, and what passes between them.
+
+    `bytes_between`: the sizes of all results of kernels in the functions that call them, an expression where a size is
+    symbolic.
+    """
 
     calls: int
     kernels: int
     distinct: int
     ops: int
+    bytes_between: Dim
+
+    def figures(self, sizes: Mapping[str, int]) -> dict[str, int | None]:
+        """Everything as numbers for given sizes; bytes are None where they depend on data."""
+        try:
+            between = evaluate(self.bytes_between, sizes)
+        except KeyError:
+            between = None
+        return {
+            "calls": self.calls,
+            "kernels": self.kernels,
+            "distinct": self.distinct,
+            "ops": self.ops,
+            "bytes_between": between,
+        }
 
     def __str__(self) -> str:
-        return f"{self.ops} ops in {self.calls} calls of {self.kernels} kernels, {self.distinct} distinct"
+        known = isinstance(self.bytes_between, int)
+        between = f"; {self.bytes_between} bytes between them" if known else ""
+        return f"{self.ops} ops in {self.calls} calls of {self.kernels} kernels, {self.distinct} distinct{between}"
 
 
 def statistics(module: ModuleOp) -> KernelStatistics:
     """Count the kernels of a module, the calls of them, the ops in them (terminators aside), and the distinct ones."""
     kernels = kernels_of(module)
+    if not kernels:
+        return KernelStatistics(0, 0, 0, 0, 0)
     names = {kernel.sym_name.data for kernel in kernels}
-    calls = [
-        op.callee.string_value()
-        for op in module.walk()
-        if isinstance(op, func.CallOp) and op.callee.string_value() in names
-    ]
     ops = {kernel.sym_name.data: sum(1 for _ in kernel.body.block.ops) - 1 for kernel in kernels}
-    return KernelStatistics(
-        len(calls), len(kernels), len({kernel_text(kernel) for kernel in kernels}), sum(ops[name] for name in calls)
-    )
+    calls: list[str] = []
+    between: Dim = 0
+    for function in graph_functions(module):
+        if is_kernel(function):
+            continue
+        analysis = ShapeAnalysis(function)
+        for op in function.walk():
+            if isinstance(op, func.CallOp) and op.callee.string_value() in names:
+                calls.append(op.callee.string_value())
+                between += sum((_bytes_of(result, analysis) for result in op.results), start=0)
+    distinct = len({kernel_text(kernel) for kernel in kernels})
+    return KernelStatistics(len(calls), len(kernels), distinct, sum(ops[name] for name in calls), between)
+
+
+def _bytes_of(value: SSAValue, analysis: ShapeAnalysis) -> Dim:
+    known = analysis.of(value)
+    return product(known.shape) * dtype_of(known.element_type).itemsize
 
 
 def form_kernels(function: func.FuncOp, module: ModuleOp, resources: ResourceStore) -> None:
@@ -130,7 +165,7 @@ def form_kernels(function: func.FuncOp, module: ModuleOp, resources: ResourceSto
     own_storage(function)
     outliner = Outliner(analysis, module)
     for block in list(_blocks(function.body)):
-        for group in form_groups(block, analysis):
+        for group in merge_groups(block, form_groups(block, analysis), analysis):
             outliner.outline(group)
     outliner.finish(function)
     region_dce(function.body)
@@ -152,8 +187,8 @@ def own_storage(function: func.FuncOp) -> None:
     """Copy what a function or region would give out without having computed it, or twice."""
     for block in _blocks(function.body):
         terminator = block.last_op
-        if terminator is None:
-            continue
+        if terminator is None or isinstance(terminator.parent_op(), ScanOp):
+            continue  # a step of a scan copies what it gives into its place, at no more cost
         seen: set[SSAValue] = set()
         for index, operand in enumerate(terminator.operands):
             source = _viewed(operand)
@@ -172,8 +207,9 @@ def own_storage(function: func.FuncOp) -> None:
 
 def _viewed(value: SSAValue) -> SSAValue:
     """The value whose storage `value` is a view of."""
-    while isinstance(value.owner, Operation) and value.owner.name in ("graph.reshape", "graph.dynamic_reshape"):
-        value = value.owner.operands[0]
+    views = ("graph.reshape", "graph.dynamic_reshape", "graph.optimization_barrier")
+    while isinstance(value, OpResult) and value.op.name in views:
+        value = value.op.operands[value.index]
     return value
 
 
@@ -203,16 +239,18 @@ class Outliner:
         self._names = {op.sym_name.data for op in self.module.ops if isinstance(op, func.FuncOp)}
 
     def outline(self, group: Group) -> None:
-        """Make the kernel of a group and call it in place of the group's root."""
-        members = [op for op in group.root.parent.ops if op in set(group.members)] if group.root.parent else []
+        """Make the kernel of a group and call it in place of the group's roots."""
+        chosen = set(group.members)
+        members = [op for op in group.root.parent.ops if op in chosen] if group.root.parent else []
         inputs = _inputs(members)
         names = LocalNames(self.analysis, members, inputs)
         kernel = self._kernel(group, members, inputs, names)
         self.module.body.block.add_op(kernel)
-        call = func.CallOp(kernel.sym_name.data, inputs, [result.type for result in group.root.results])
+        results = [result for root in group.roots for result in root.results]
+        call = func.CallOp(kernel.sym_name.data, inputs, [result.type for result in results])
         call.location = group.main_op.location
         Rewriter.insert_op(call, InsertPoint.before(group.root))
-        for result, replacement in zip(group.root.results, call.results, strict=True):
+        for result, replacement in zip(results, call.results, strict=True):
             replacement.name_hint = result.name_hint
             self._replaced[result] = replacement
         self._outlined.update(members)
@@ -226,6 +264,8 @@ class Outliner:
             for op in reversed(list(block.ops)):
                 if op in self._outlined:
                     Rewriter.erase_op(op)
+            # A call stands where the last of its results was computed: who reads another one comes after it now.
+            sort_block(block)
 
     def _kernel(
         self, group: Group, members: Sequence[Operation], inputs: Sequence[SSAValue], names: LocalNames
@@ -237,7 +277,7 @@ class Outliner:
                 if operand not in mapping and isinstance(operand.owner, ConstantOp):
                     block.add_op(operand.owner.clone(mapping))
             block.add_op(op.clone(mapping))
-        results = [mapping[result] for result in group.root.results]
+        results = [mapping[result] for root in group.roots for result in root.results]
         block.add_op(func.ReturnOp(*results))
         function = func.FuncOp(
             self._unique_name(members),

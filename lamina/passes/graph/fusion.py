@@ -2,7 +2,8 @@
 
 Ops are visited from the last to the first. An op joins the group of its users when all of them are in one group and the
 op fits there; otherwise it starts a group of its own. Since every use of a member other than the root stays inside the
-group, no path leaves a group and comes back: groups are convex by construction, and each has one result.
+group, no path leaves a group and comes back: groups are convex by construction, and each has one result. Groups that
+share what they read may be merged afterwards (`lamina.passes.graph.multiple_results`).
 
 Contractions choose first, so that an elementwise chain becomes the epilogue of the contraction that it follows rather
 than part of what comes after it. Everything else is grouped in a second walk.
@@ -40,6 +41,9 @@ INDEX_ARITHMETIC = frozenset(
 )
 """Cheap as well when they compute integers: the normalization of negative indices before a gather."""
 
+TURNED = 8
+"""From this many elements along both axes on, blocks are turned in registers: many times faster than one by one."""
+
 EPILOGUE_MOVEMENT = frozenset({"graph.broadcast", "graph.dynamic_broadcast"})
 
 
@@ -62,7 +66,7 @@ class Level(Enum):
 
 @dataclass(eq=False)
 class Group:
-    """Ops that become one kernel; `root` gives its result.
+    """Ops that become one kernel; `root` gives its result, and the `exports` give further ones.
 
     `domain` is the shape that FULL members have. `rows` leading axes of it are shared by all stages of a ROWS group.
     Members without a level are computed where they are read.
@@ -76,6 +80,12 @@ class Group:
     members: list[Operation] = field(default_factory=list[Operation])
     levels: dict[Operation, Level] = field(default_factory=dict[Operation, Level])
     evaluations: dict[Operation, Dim] = field(default_factory=dict[Operation, Dim])
+    exports: list[Operation] = field(default_factory=list[Operation])
+
+    @property
+    def roots(self) -> list[Operation]:
+        """The ops that give the kernel's results, in this order."""
+        return [*self.exports, self.root]
 
     @property
     def main_op(self) -> Operation:
@@ -260,6 +270,8 @@ class BlockFusion:
             return self._placed(group, None, product(self._shape(op))) if fits else None
         if group.kind is Kind.CONTRACTION and op.name not in EPILOGUE_MOVEMENT:
             return None
+        if self._turns_blocks(op) and any(role_of(use.operation) is not Role.ELEMENTWISE for use in uses):
+            return None
         return self._placed(group, None, self._evaluations(group, uses) or product(self._shape(op)))
 
     def _place_reduction(self, op: Operation, group: Group, uses: Sequence[Use]) -> Placement | None:
@@ -292,6 +304,15 @@ class BlockFusion:
             return None
         shared = min(rows, group.rows) if group.kind is Kind.ROWS else rows
         return Placement(Level.FULL, Kind.ROWS, shared, group.domain, product(shape), anchor=op)
+
+    def _turns_blocks(self, op: Operation) -> bool:
+        """Whether a transpose moves the last axis and is fast by itself, or with elementwise ops, but not otherwise."""
+        if not is_transpose(op) or keeps_last_axis(op):
+            return False
+        return all(
+            bounds(shape[-1])[0] >= TURNED or not isinstance(shape[-1], int)
+            for shape in (self._shape(op), self.analysis.shape(op.operands[0]))
+        )
 
     @staticmethod
     def _placed(group: Group, level: Level | None, evaluations: Dim) -> Placement:
@@ -404,7 +425,9 @@ def keeps_last_axis(op: Operation) -> bool:
 
 
 def feeds_contraction(op: Operation, use: Use) -> bool:
-    """Whether a contraction can read an operand through this op: a transpose, on the right one that keeps vectors."""
+    """Whether a contraction can read an operand through this op: panels or, where vectors stay, a transpose."""
+    if op.name == "graph.unpack":
+        return use.index == 1
     if not is_transpose(op) or use.operation.name != "graph.dot_general":
         return False
     return use.index == 0 or keeps_last_axis(op)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import LocationAttr, ModuleOp, UnknownLoc
-from xdsl.ir import Operation
+from xdsl.dialects.builtin import LocationAttr, ModuleOp, TensorType, UnknownLoc
+from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.pattern_rewriter import (
     GreedyRewritePatternApplier,
     PatternRewriter,
@@ -15,7 +16,10 @@ from xdsl.pattern_rewriter import (
     PatternRewriteWalker,
     RewritePattern,
 )
+from xdsl.rewriter import Rewriter
 from xdsl.transforms.dead_code_elimination import region_dce
+
+from lamina.dialects.graph.base import compatible
 
 UNKNOWN = UnknownLoc()
 
@@ -57,3 +61,20 @@ def rewrite(
         keeper, apply_recursively=recursively, post_walk_func=region_dce, listener=keeper.listener
     )
     return walker.rewrite_module(module)
+
+
+def take_over(last: Operation, result: SSAValue, before: Operation | None) -> bool:
+    """Let the uses of `last` have a result made in front of it; the op itself stays, dead.
+
+    Not where its type would be another: what was made after `before` is erased then.
+    """
+    declared = last.results[0].type
+    if not compatible(declared, cast("TensorType[Attribute]", result.type)):
+        while (unused := last.prev_op) is not None and unused is not before:
+            Rewriter.erase_op(unused)
+        return False
+    if result.type != declared:
+        result = Rewriter.replace_value_with_new_type(result, declared)
+    result.name_hint = result.name_hint or last.results[0].name_hint
+    last.results[0].replace_all_uses_with(result)
+    return True

@@ -34,21 +34,21 @@ class Role(Enum):
 
 
 _NAMES: Mapping[Role, str] = {
-    Role.HOST: "constant reshape dynamic_reshape shape_of dimension if while yield",
+    Role.HOST: "constant reshape dynamic_reshape shape_of dimension if while scan yield optimization_barrier",
     Role.ELEMENTWISE: (
         "abs negate sign exp expm1 log log1p sqrt rsqrt sin cos tan asin acos atan sinh cosh asinh acosh atanh tanh "
         "erf logistic floor ceil round_nearest_even not is_nan is_inf add subtract multiply divide remainder power "
         "maximum minimum atan2 and or xor shift_left shift_right compare select clamp cast bitcast relu gelu silu "
-        "batch_norm"
+        "stop_gradient batch_norm"
     ),
     Role.MOVEMENT: (
         "transpose broadcast dynamic_broadcast slice dynamic_slice reverse pad dynamic_pad concatenate gather iota "
-        "dynamic_iota"
+        "dynamic_iota pack unpack"
     ),
     Role.REDUCTION: "reduce arg_reduce cumulative reduce_window mean",
     Role.ROW: "softmax log_softmax layer_norm rms_norm",
     Role.CONTRACTION: "dot_general convolution",
-    Role.ALONE: "dynamic_update_slice",
+    Role.ALONE: "attention dynamic_update_slice scatter arg_sort",
 }
 
 ROLES: Mapping[str, Role] = {f"graph.{name}": role for role, names in _NAMES.items() for name in names.split()}

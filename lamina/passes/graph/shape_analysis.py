@@ -12,14 +12,34 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias, cast
 
 from xdsl.dialects import func
-from xdsl.dialects.builtin import DYNAMIC_INDEX, ArrayAttr, DictionaryAttr, IntegerType, StringAttr, TensorType, i1
+from xdsl.dialects.builtin import (
+    DYNAMIC_INDEX,
+    ArrayAttr,
+    DenseArrayBase,
+    DictionaryAttr,
+    IntegerType,
+    StringAttr,
+    TensorType,
+    i1,
+)
 from xdsl.ir import Attribute, Block, BlockArgument, Operation, OpResult, Region, SSAValue
 from xdsl.traits import SymbolTable
 from xdsl.utils.exceptions import VerifyException
 
 from lamina.diagnostics import LaminaError, location_text
 from lamina.dialects.graph.base import MAX_TRACKED_ELEMENTS, AbstractTensor, GraphOp, with_constant_elements
-from lamina.dialects.graph.dims import SIGNED_PREFIX, Dim, DimExpr, Symbol, parse_dim, substitute, symbol, symbols_of
+from lamina.dialects.graph.dims import (
+    SIGNED_PREFIX,
+    Dim,
+    DimExpr,
+    Symbol,
+    maximum,
+    parse_dim,
+    substitute,
+    symbol,
+    symbols_of,
+)
+from lamina.dialects.graph.types import ui64
 from lamina.profiling import span
 
 DIMS = "lamina.dims"
@@ -230,6 +250,8 @@ class ShapeAnalysis:
             self._run_if(op)
         elif op.name == "graph.while":
             self._run_while(op)
+        elif op.name == "graph.scan":
+            self._run_scan(op)
         elif isinstance(op, func.CallOp):
             self._run_call(op)
         elif isinstance(op, GraphOp):
@@ -313,6 +335,81 @@ class ShapeAnalysis:
             state = after
         for result, start, now in zip(op.results, initial, state, strict=True):
             self._known[result] = self._generalized(result, start, now)
+
+    def _run_scan(self, op: Operation) -> None:
+        """Carried values keep the initial sizes; their elements are opaque where a step changes them."""
+        counts = segment_sizes(op)
+        inits, scanned = op.operands[: counts[0]], op.operands[counts[0] : counts[0] + counts[1]]
+        body = op.regions[0]
+        position, *arguments = body.block.args
+        carried, slices = arguments[: counts[0]], arguments[counts[0] :]
+        rows = [self.of(value) for value in scanned]
+        lengths = [with_constant_elements(value, self.of(value)) for value in op.operands[sum(counts[:2]) :]]
+        length = self._scan_length(op, rows, lengths)
+        self._known[position] = self._from_type(position)
+        for argument, row in zip(slices, rows, strict=True):
+            known = AbstractTensor(row.shape[1:], row.element_type)
+            self._known[argument] = replace(known, elements=self._opaque_elements(argument))
+        initial = [self.of(value) for value in inits]
+        state = list(initial)
+        checked = len(self.constraints)
+        while True:
+            del self.constraints[checked:]
+            for argument, start, now in zip(carried, initial, state, strict=True):
+                self._known[argument] = self._generalized(argument, start, replace(now, shape=start.shape))
+            self._run_region(body)
+            known = [self._known[argument] for argument in carried]
+            yielded = [self.of(value) for value in terminator_operands(body)]
+            after = [
+                self._join(argument, before, replace(value, shape=before.shape))
+                for argument, before, value in zip(carried, known, yielded, strict=False)
+            ]
+            if after == known:
+                break
+            state = after
+        for before, value in zip(known, yielded, strict=False):
+            self._require_unchanged(op, before, value)
+        for result, start, now in zip(op.results, initial, state, strict=False):
+            self._known[result] = self._generalized(result, start, replace(now, shape=start.shape))
+        for result, value in zip(op.results[counts[0] :], yielded[counts[0] :], strict=True):
+            self._known[result] = self._stacked(op, result, length, value)
+
+    def _require_unchanged(self, op: Operation, before: AbstractTensor, after: AbstractTensor) -> None:
+        """A carried value keeps its sizes, which is checked ahead of the loop."""
+        for left, right in zip(before.shape, after.shape, strict=True):
+            if left == right:
+                continue
+            if self._known_inside(op, right):
+                raise LaminaError(
+                    f"{op.name}: the size of a carried value may change from {left} to {right} in a step",
+                    where=location_text(op.location),
+                )
+            self.constraints.append(Equality(op, left, right))
+
+    def _scan_length(self, op: Operation, rows: Sequence[AbstractTensor], lengths: Sequence[AbstractTensor]) -> Dim:
+        """The number of steps; lengths that differ in name are to be checked."""
+        if not rows:
+            elements = lengths[0].elements
+            assert elements is not None  # an i64 scalar is tracked
+            return maximum(elements[0], 0)
+        sizes = [row.shape[0] for row in rows]
+        self.constraints += [Equality(op, sizes[0], size) for size in sizes[1:] if size != sizes[0]]
+        return next((size for size in sizes if isinstance(size, int)), sizes[0])
+
+    def _stacked(self, op: Operation, result: OpResult, length: Dim, step: AbstractTensor) -> AbstractTensor:
+        """The step's shape behind the length; a size that is only known inside is opaque."""
+        shape = [
+            self._opaque_symbol(result, "size", axis + 1) if self._known_inside(op, size) else size
+            for axis, size in enumerate(step.shape)
+        ]
+        known = AbstractTensor((length, *shape), step.element_type)
+        return replace(known, elements=self._tracked_opaque(result, known)) if is_tracked(known.type) else known
+
+    def _known_inside(self, op: Operation, size: Dim) -> bool:
+        """Whether a size is read from a value in a region of `op`."""
+        values = [self._origins[name].value for name in symbols_of(size)]
+        blocks = [value.owner if isinstance(value.owner, Block) else value.owner.parent for value in values]
+        return any(block is not None and op.is_ancestor(block) for block in blocks)
 
     def _run_region(self, region: Region) -> None:
         for block in region.blocks:
@@ -470,12 +567,15 @@ def sizes_of(type_: Attribute) -> tuple[int, ...]:
 
 
 def is_tracked(type_: Attribute) -> bool:
-    """Whether the elements of such a tensor are tracked: integers, rank 0 or 1, few, their number known."""
+    """Whether the elements of such a tensor are tracked: integers, rank 0 or 1, few, their number known.
+
+    Not unsigned ones of 64 bits: symbols are signed.
+    """
     if not isinstance(type_, TensorType):
         return False
     tensor = cast(TensorType[Attribute], type_)
     element, shape = tensor.get_element_type(), tensor.get_shape()
-    if not isinstance(element, IntegerType) or element == i1 or len(shape) > 1:
+    if not isinstance(element, IntegerType) or element in (i1, ui64) or len(shape) > 1:
         return False
     return not shape or 0 <= shape[0] <= MAX_TRACKED_ELEMENTS
 
@@ -502,6 +602,12 @@ def terminator_operands(region: Region) -> Sequence[SSAValue]:
     """What a region of one block yields or returns."""
     last = region.block.last_op
     return last.operands if last is not None else ()
+
+
+def segment_sizes(op: Operation) -> tuple[int, ...]:
+    """How many operands each group of an op with groups of operands has."""
+    sizes = op.properties["operandSegmentSizes"]
+    return tuple(int(size) for size in sizes.get_values()) if isinstance(sizes, DenseArrayBase) else ()
 
 
 def is_reshape(op: Operation) -> bool:

@@ -17,6 +17,9 @@ from lamina.passes.hardware.error_function import erf
 from lamina.passes.hardware.expressions import Expression
 from lamina.passes.loop.emitter import Constants, Emitter
 
+KERNEL = "gpu.func"
+"""The functions of a device; by name, since only GPU targets load that dialect."""
+
 Expansion: TypeAlias = Callable[..., Expression]
 
 
@@ -76,10 +79,10 @@ class ExpandMathPass(LaminaPass):
     ensures: ClassVar[frozenset[str]] = frozenset({"math-expanded"})
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        for function in op.ops:
-            if not isinstance(function, func.FuncOp) or not function.body.blocks:
+        for function in op.walk():
+            if (not isinstance(function, func.FuncOp) and function.name != KERNEL) or not function.regions[0].blocks:
                 continue
-            constants = Constants(function.body.block)
+            constants = Constants(function.regions[0].block)
             for nested in [nested for nested in function.walk() if nested.name in RULES]:
                 expand(nested, constants)
 

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from xdsl.context import Context
 from xdsl.dialects import func
-from xdsl.dialects.builtin import FunctionType, ModuleOp
+from xdsl.dialects.builtin import FunctionType, ModuleOp, SymbolRefAttr
 
+from lamina.diagnostics import error_at
 from lamina.dialects.loop.types import is_tensor
 from lamina.passes.base import LaminaPass
-from lamina.passes.loop.bufferizer import Bufferizer, GlobalConstants, buffer_type, replace_terminator
+from lamina.passes.loop.bufferizer import (
+    Bufferizer,
+    GlobalConstants,
+    buffer_type,
+    replace_terminator,
+    underlying,
+)
 from lamina.passes.loop.cleanup import erase_dead_ops
-from lamina.passes.loop.destinations import DestinationCheck, chain_start, split_shared_empties
+from lamina.passes.loop.destinations import (
+    IN_PLACE,
+    DestinationCheck,
+    chain_start,
+    in_place_pairs,
+    split_shared_empties,
+)
 from lamina.passes.loop.entry_points import EntryPoint, is_entry_point
-from lamina.passes.loop.structured import error_at
 
 
 @dataclass(frozen=True)
@@ -64,6 +77,7 @@ class BufferizePass(LaminaPass):
             EntryPoint(function, functions, constants) for function in functions.values() if is_entry_point(function)
         ]
         # In-place calls are decided on tensors, before any function changes.
+        constants.in_place = in_place_pairs(functions.values())
         for entry in entries:
             entry.assign_outputs()
         for function in functions.values():
@@ -76,6 +90,31 @@ class BufferizePass(LaminaPass):
             op.body.block.add_op(entry.bufferize())
         for function in functions.values():
             erase_dead_ops(function.body.block)
+        take_twins(op, functions)
+
+
+def take_twins(module: ModuleOp, functions: Mapping[str, func.FuncOp]) -> None:
+    """Let calls that update a buffer in place call the kernel that does only that; drop kernels that nothing calls."""
+    twins: dict[str, func.FuncOp] = {}
+    for name, function in functions.items():
+        twin = function.attributes.pop(IN_PLACE, None)
+        if isinstance(twin, SymbolRefAttr):
+            twins[name] = functions[twin.string_value()]
+    if not twins:
+        return
+    called: set[str] = set()
+    for call in [op for op in module.walk() if isinstance(op, func.CallOp)]:
+        twin = twins.get(call.callee.string_value())
+        if twin is not None:
+            target = underlying(call.operands[-1])
+            if any(underlying(operand) is target for operand in call.operands[:-1]):
+                call.callee = SymbolRefAttr(twin.sym_name.data)
+        called.add(call.callee.string_value())
+    for name, twin in twins.items():
+        for function in (functions[name], twin):
+            if function.sym_name.data not in called:
+                function.detach()
+                function.erase()
 
 
 def bufferize_declaration(function: func.FuncOp) -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from xdsl.dialects import func
 from xdsl.dialects.builtin import DYNAMIC_INDEX
-from xdsl.ir import Block, Operation, OpResult, SSAValue
+from xdsl.ir import Block, Operation, OpResult, SSAValue, Use
 
+from lamina.diagnostics import error_at
 from lamina.dialects.loop import memref, scf
 from lamina.dialects.loop.types import is_memref, is_tensor
 from lamina.dialects.tensor import tensor
 from lamina.passes.loop.bufferizer import Bufferizer, as_index, buffer_type, replace_terminator, tensor_type, underlying
-from lamina.passes.loop.destinations import chain_start, destination_of
+from lamina.passes.loop.destinations import VIEWS, chain_start, destination_of
 from lamina.passes.loop.emitter import Emitter, Index, known_index, memref_type
 from lamina.passes.loop.sizes import NotComputable, SizeCloner
-from lamina.passes.loop.structured import error_at
 
 
 def bufferize_if(bufferizer: Bufferizer, op: scf.IfOp) -> None:
@@ -165,6 +166,9 @@ def bufferize_while(bufferizer: Bufferizer, op: scf.WhileOp) -> None:
         memref.copy %init, %r
         scf.while () { … scf.condition(%c) } do { … memref.copy %next, %r }
 
+    A next value is computed in the carried buffer at once where nothing reads the last one any more, and its sizes are
+    known not to change.
+
     Raises LaminaError where the size of a carried tensor changes from one iteration to the next.
     """
     emitter = bufferizer.emitter(op)
@@ -173,6 +177,8 @@ def bufferize_while(bufferizer: Bufferizer, op: scf.WhileOp) -> None:
     _replace_arguments(before, carried)
     forwarded = _bufferize_condition(bufferizer, emitter, op, before, carried)
     _replace_arguments(after, forwarded)
+    static = [buffer if buffer is not None and memref_type(buffer).has_static_shape() else None for buffer in carried]
+    _assign_places(bufferizer, after, static)
     _bufferize_iteration(bufferizer, after, carried)
     copy = scf.WhileOp(
         [value for value, buffer in zip(op.arguments, carried, strict=True) if buffer is None],
@@ -240,7 +246,9 @@ def _forwarded_buffer(bufferizer: Bufferizer, emitter: Emitter, op: scf.WhileOp,
     return bufferizer.allocate(emitter, type_, dynamic)
 
 
-def _bufferize_iteration(bufferizer: Bufferizer, block: Block, carried: Sequence[SSAValue | None]) -> None:
+def _bufferize_iteration(
+    bufferizer: Bufferizer, block: Block, carried: Sequence[SSAValue | None], *, sizes_are_checked: bool = False
+) -> None:
     bufferizer.block(block)
     terminator = block.last_op
     if terminator is None:
@@ -253,7 +261,8 @@ def _bufferize_iteration(bufferizer: Bufferizer, block: Block, carried: Sequence
         if buffer is None:
             scalars.append(value)
         elif value is not buffer:
-            _check_invariant(bufferizer, emitter, terminator, value, buffer)
+            if not sizes_are_checked:
+                _check_invariant(bufferizer, emitter, terminator, value, buffer)
             moves.append((value, buffer))
     # A value that is another carried buffer must be read before any of them is overwritten.
     for position, (value, buffer) in enumerate(moves):
@@ -275,3 +284,104 @@ def _check_invariant(
         before, after = (expressions.of(bufferizer.size(emitter, side, axis)) for side in (buffer, value))
         if before != after:
             raise error_at(op, f"the size of axis {axis} of a loop-carried tensor changes between iterations")
+
+
+def bufferize_for(bufferizer: Bufferizer, op: scf.ForOp) -> None:
+    """Tensors that a counted loop carries are written in place: their initial buffers are the loop's own.
+
+        %r:2 = scf.for … iter_args(%c = %init, %s = %empty) { … insert %y into %s[%i] … scf.yield %next, %s1 }
+    →
+        scf.for … { %part = subview %empty[%i] … compute %y in %part … memref.copy %next, %init }
+
+    A value that is computed into a `tensor.empty` of the body and inserted is computed in its place at once; so is the
+    next carried value, where nothing reads the last one any more.
+    """
+    emitter = bufferizer.emitter(op)
+    buffers = list(op.iter_args)
+    block = op.body.block
+    _replace_arguments(block, [None, *buffers])
+    _assign_places(bufferizer, block, buffers)
+    # That carried sizes stay as they are has been asserted ahead of the loop.
+    _bufferize_iteration(bufferizer, block, buffers, sizes_are_checked=True)
+    copy = scf.ForOp(op.lb, op.ub, op.step, [], op.detach_region(op.body))
+    copy.attributes.update(op.attributes)
+    emitter.append(copy)
+    bufferizer.replace(op, buffers)
+
+
+def _assign_places(bufferizer: Bufferizer, block: Block, buffers: Sequence[SSAValue | None]) -> None:
+    """Decide which tensors of an iteration are computed where they end up."""
+    terminator = block.last_op
+    if terminator is None:
+        return
+    targets: list[tuple[SSAValue, SSAValue]] = []
+    for value, buffer in zip(terminator.operands, buffers, strict=True):
+        if buffer is None:
+            continue
+        if isinstance(value.owner, tensor.InsertSliceOp):
+            if not is_tensor(value.owner.source.type):
+                continue  # made outside of the loop
+            part = _part_at_start(bufferizer, block, value.owner)
+            bufferizer.parts[value.owner] = part
+            targets.append((value.owner.source, part))
+        elif _is_last_to_read(bufferizer, value, buffer, block):
+            targets.append((value, buffer))
+    for value, target in targets:
+        start = chain_start(value)
+        fresh = isinstance(start.owner, tensor.EmptyOp) and start.owner.parent_block() is block
+        if fresh and start not in bufferizer.assigned and buffer_type(tensor_type(start)) == target.type:
+            bufferizer.assigned[start] = target
+
+
+def _part_at_start(bufferizer: Bufferizer, block: Block, op: tensor.InsertSliceOp) -> SSAValue:
+    """The part that an insertion writes, made as soon as its position is known."""
+    position = op.offsets[0].owner
+    before = block.first_op
+    if isinstance(position, Operation) and position.parent_block() is block:
+        before = position.next_op
+    return bufferizer.part(bufferizer.emitter(before or op), op.dest, op, buffer_type(tensor_type(op.source)))
+
+
+def _is_last_to_read(bufferizer: Bufferizer, value: SSAValue, carried: SSAValue, block: Block) -> bool:
+    """Whether all that an iteration reads of a carried buffer is read before its next contents are written, or in step.
+
+    In step: by the same call, of a kernel that may have the buffer as this operand and as its destination.
+    """
+    start = chain_start(value)
+    while (destination := destination_of(value)) is not None and destination is not start:
+        value = destination
+    writer = value.owner  # the first of those that write the buffer
+    if not isinstance(writer, Operation) or writer.parent_block() is not block:
+        return False
+    for reader in _readers(carried):
+        inner = block.find_ancestor_op_in_block(reader)
+        if inner is writer and isinstance(value, OpResult):
+            if not _updates_in_place(bufferizer, writer, carried, value.index):
+                return False
+        elif inner is not None and not inner.is_before_in_block(writer):
+            return False
+    return True
+
+
+def _updates_in_place(bufferizer: Bufferizer, op: Operation, carried: SSAValue, result: int) -> bool:
+    """Whether a call may write a result into a buffer that it is given, and only given as a whole."""
+    if not isinstance(op, func.CallOp):
+        return False
+    pairs = bufferizer.globals.in_place.get(op.callee.string_value(), frozenset())
+    first = len(op.operands) - len(op.results)
+    views = any(reader is op for use in carried.uses if isinstance(use.operation, VIEWS) for reader in _readers_of(use))
+    whole = [index for index, operand in enumerate(op.operands[:first]) if operand is carried]
+    return not views and all((index, first + result) in pairs for index in whole)
+
+
+def _readers_of(use: Use) -> list[Operation]:
+    return _readers(use.operation.results[0])
+
+
+def _readers(value: SSAValue) -> list[Operation]:
+    """The ops that use a value, or a view of it."""
+    readers: list[Operation] = []
+    for use in value.uses:
+        views = isinstance(use.operation, VIEWS)
+        readers += _readers(use.operation.results[0]) if views else [use.operation]
+    return readers

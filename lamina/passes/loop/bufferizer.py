@@ -8,28 +8,34 @@ from hashlib import sha256
 from xdsl.dialects import func
 from xdsl.dialects.builtin import (
     DYNAMIC_INDEX,
+    AffineMapAttr,
     DenseIntOrFPElementsAttr,
     DenseResourceAttr,
     IntegerAttr,
     MemRefType,
     ModuleOp,
+    UnrealizedConversionCastOp,
 )
-from xdsl.ir import Block, Operation, SSAValue
+from xdsl.dialects.utils import get_dynamic_index_list
+from xdsl.ir import Block, Operation, Region, SSAValue
+from xdsl.ir.affine import AffineMap
 from xdsl.rewriter import Rewriter
 
+from lamina.diagnostics import error_at
 from lamina.dialects.loop import arith, memref, scf
 from lamina.dialects.loop.types import AnyMemRef, AnyTensor, is_tensor
 from lamina.dialects.tensor import linalg, tensor
 from lamina.passes.loop.emitter import INDEX, Constants, Emitter, Index, known_index, memref_type, row_major_strides
 from lamina.passes.loop.sizes import CASTS, SizeExpressions, buffer_size, named_sizes
-from lamina.passes.loop.structured import error_at
 
 
 class GlobalConstants:
-    """The module's constant buffers, named by content."""
+    """What the functions of a module share: its constant buffers, named by content, and facts about its kernels."""
 
     def __init__(self, module: ModuleOp):
         self._module = module
+        self.in_place: Mapping[str, frozenset[tuple[int, int]]] = {}
+        """What calls of each kernel may have in one buffer: `destinations.in_place_pairs`, of before any changed."""
         self._names = {op.sym_name.data for op in module.ops if isinstance(op, memref.GlobalOp)}
 
     def name(self, value: DenseIntOrFPElementsAttr | DenseResourceAttr, type_: AnyMemRef, source: Operation) -> str:
@@ -84,6 +90,8 @@ class Bufferizer:
         self.constants = Constants(function.body.block)
         self.assigned: dict[SSAValue, SSAValue] = {}
         self.known_sizes: dict[SSAValue, list[Index]] = {}
+        self.parts: dict[Operation, SSAValue] = {}
+        """The buffers that insertions write to, where they are made already."""
         self._allocated: dict[Block, list[SSAValue]] = {}
         for argument in list(function.body.block.args):
             if is_tensor(argument.type):
@@ -97,7 +105,9 @@ class Bufferizer:
     def block(self, block: Block) -> None:
         """Bufferize the ops of a block, its terminator excepted."""
         for op in list(block.ops)[:-1]:
-            self.op(op)
+            # Extracting from `tensor.from_elements` is done with that.
+            if op.parent is not None:
+                self.op(op)
 
     def op(self, op: Operation) -> None:
         """Bufferize one op. Raises LaminaError for an op on tensors that has no form on buffers."""
@@ -161,7 +171,12 @@ class Bufferizer:
         if memref_type(buffer) == type_:
             return buffer
         strides = row_major_strides(emitter, sizes)
-        return emitter.value(memref.ReinterpretCastOp.from_dynamic(buffer, [0], sizes, strides, type_))
+        # A size that is known here (0 of an empty tensor) and not to the type is an operand all the same.
+        given = [
+            emitter.index(size) if static == DYNAMIC_INDEX else size
+            for size, static in zip(sizes, type_.get_shape(), strict=True)
+        ]
+        return emitter.value(memref.ReinterpretCastOp.from_dynamic(buffer, [0], given, strides, type_))
 
     # Ops
 
@@ -301,6 +316,61 @@ class Bufferizer:
         if isinstance(op, scf.WhileOp):
             bufferize_while(self, op)
 
+    def counted_loop(self, op: Operation) -> None:
+        """See `bufferize_for`."""
+        from lamina.passes.loop.bufferize_regions import bufferize_for
+
+        if isinstance(op, scf.ForOp):
+            bufferize_for(self, op)
+
+    def extract_slice(self, op: Operation) -> None:
+        """A view of the part."""
+        if isinstance(op, tensor.ExtractSliceOp):
+            emitter, type_ = self.emitter(op), buffer_type(tensor_type(op.result))
+            self.replace(op, [self.part(emitter, op.source, op, type_)])
+
+    def insert_slice(self, op: Operation) -> None:
+        """A copy into the part, unless the source was computed there."""
+        if not isinstance(op, tensor.InsertSliceOp):
+            return
+        if memref_type(op.source).get_num_dims() == memref_type(op.dest).get_num_dims():
+            self.insert_window(op)
+            return
+        emitter, part = self.emitter(op), self.parts.get(op)
+        if part is None:
+            part = self.part(emitter, op.dest, op, memref_type(op.source))
+        if underlying(op.source) is not part:
+            emitter.append(memref.CopyOp(op.source, part))
+        self.replace(op, [op.dest])
+
+    def insert_window(self, op: tensor.InsertSliceOp) -> None:
+        """Element by element into a view with the destination's strides."""
+        emitter = self.emitter(op)
+        offsets = get_dynamic_index_list(op.static_offsets.get_values(), op.offsets, DYNAMIC_INDEX)
+        sizes = get_dynamic_index_list(op.static_sizes.get_values(), op.sizes, DYNAMIC_INDEX)
+        window = emitter.subview(op.dest, offsets, sizes)
+        rank = len(sizes)
+        body = Block(arg_types=[memref_type(window).get_element_type()] * 2)
+        body.add_op(linalg.YieldOp(body.args[0]))
+        maps = [AffineMapAttr(AffineMap.identity(rank))] * 2
+        kinds = [linalg.IteratorTypeAttr.parallel()] * rank
+        emitter.append(linalg.GenericOp([op.source], [window], Region(body), maps, kinds, []))
+        self.replace(op, [op.dest])
+
+    def part(
+        self, emitter: Emitter, buffer: SSAValue, op: tensor.ExtractSliceOp | tensor.InsertSliceOp, type_: AnyMemRef
+    ) -> SSAValue:
+        """One element along the first axis of a buffer, as a buffer: calls take bare pointers to contiguous elements.
+
+        The cast to a type without an offset is the target's to carry out: the offset goes into the pointer.
+        """
+        offsets = get_dynamic_index_list(op.static_offsets.get_values(), op.offsets, DYNAMIC_INDEX)
+        sizes = get_dynamic_index_list(op.static_sizes.get_values(), op.sizes, DYNAMIC_INDEX)
+        view = emitter.subview(buffer, offsets, sizes, dropped=(0,))
+        part = emitter.value(UnrealizedConversionCastOp.get((view,), (type_,)))
+        self.known_sizes[part] = [known_index(size) for size in sizes[1:]]
+        return part
+
 
 ALIGNMENT = 64
 """Bytes to which buffers are aligned: a cache line, and the largest vector register."""
@@ -320,6 +390,9 @@ CASES: Mapping[type[Operation], Callable[[Bufferizer, Operation], None]] = {
     tensor.CollapseShapeOp: Bufferizer.reshape,
     scf.IfOp: Bufferizer.conditional,
     scf.WhileOp: Bufferizer.loop,
+    scf.ForOp: Bufferizer.counted_loop,
+    tensor.ExtractSliceOp: Bufferizer.extract_slice,
+    tensor.InsertSliceOp: Bufferizer.insert_slice,
 }
 
 

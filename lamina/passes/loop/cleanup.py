@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from xdsl.dialects.builtin import UnrealizedConversionCastOp
 from xdsl.ir import Block, Operation
 
 from lamina.dialects.loop import memref
@@ -14,6 +15,7 @@ PURE = (
     memref.ReinterpretCastOp,
     memref.GetGlobalOp,
     memref.CollapseShapeOp,
+    UnrealizedConversionCastOp,
 )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from xdsl.ir import Block, BlockArgument, Operation, SSAValue
 from xdsl.ir.affine import AffineDimExpr
 
+from lamina.diagnostics import error_at
 from lamina.dialects.loop import arith, memref
 from lamina.dialects.loop.types import is_memref
 from lamina.dialects.tensor import linalg
@@ -19,7 +20,6 @@ from lamina.passes.loop.structured import (
     Schedule,
     axes_of,
     body_block,
-    error_at,
     is_structured,
     iterators_of,
     linear_map,
@@ -83,7 +83,7 @@ class Contraction:
         root = buffer
         while isinstance(root.owner, memref.SubviewOp | memref.CastOp | memref.ReinterpretCastOp):
             root = root.owner.operands[0]
-        if not isinstance(root.owner, memref.AllocOp):
+        if not isinstance(root.owner, memref.AllocOp | memref.AllocaOp):
             return True
         views = (memref.SubviewOp, memref.CastOp, memref.ReinterpretCastOp)
         stages = self.stages
@@ -123,7 +123,7 @@ def read_contraction(op: linalg.GenericOp, schedule: Schedule) -> Contraction:
         positions,
         factors,
     )
-    contraction.fill = _fill_before(op)
+    contraction.fill = fill_before(op)
     _take_epilogues(contraction)
     return contraction
 
@@ -157,7 +157,7 @@ def _read_factor(value: SSAValue, block: Block) -> Factor | None:
     return Factor(value.index, tuple(reversed(casts)))
 
 
-def _fill_before(op: linalg.GenericOp) -> linalg.FillOp | None:
+def fill_before(op: linalg.GenericOp) -> linalg.FillOp | None:
     """The fill that gives the accumulator its initial value, if nothing touches the buffer in between."""
     buffer = op.outputs[0]
     previous = op.prev_op

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from xdsl.dialects import func
-from xdsl.ir import Block, Operation, OpResult, SSAValue
+from xdsl.dialects.builtin import DYNAMIC_INDEX, AffineMapAttr, IndexType
+from xdsl.ir import Block, Operation, OpResult, Region, SSAValue
+from xdsl.ir.affine import AffineMap
 
-from lamina.dialects.loop import scf
+from lamina.diagnostics import error_at
+from lamina.dialects.loop import arith, scf
 from lamina.dialects.loop.types import is_tensor
 from lamina.dialects.tensor import linalg, tensor
-from lamina.passes.loop.structured import error_at, iterators_of, maps_of
+from lamina.passes.loop.structured import iterators_of, maps_of
 
-VIEWS = (tensor.CastOp, tensor.ReshapeOp, tensor.CollapseShapeOp, tensor.ExpandShapeOp)
+IN_PLACE = "lamina.in_place"
+"""On a kernel: the name of the one that is called instead where a destination is also the operand that it updates."""
+
+VIEWS = (tensor.CastOp, tensor.ReshapeOp, tensor.CollapseShapeOp, tensor.ExpandShapeOp, tensor.ExtractSliceOp)
 """Ops whose result lies in the buffer of their first operand."""
 
 
@@ -20,7 +26,7 @@ def destinations(op: Operation) -> Sequence[SSAValue]:
     """The operands that an op writes, one per tensor result; empty for ops that write none."""
     if isinstance(op, linalg.GenericOp | linalg.FillOp):
         return op.outputs
-    if isinstance(op, func.CallOp) and op.results:
+    if isinstance(op, func.CallOp | scf.ForOp) and op.results:
         return op.operands[-len(op.results) :]
     return ()
 
@@ -32,6 +38,8 @@ def destination_of(value: SSAValue) -> SSAValue | None:
         return None
     if isinstance(owner, VIEWS):
         return owner.operands[0]
+    if isinstance(owner, tensor.InsertSliceOp):
+        return owner.dest
     written = destinations(owner)
     if not written or not isinstance(value, OpResult):
         return None
@@ -50,6 +58,53 @@ def chain_start(value: SSAValue) -> SSAValue:
     while not isinstance(value.owner, VIEWS) and (source := destination_of(value)) is not None:
         value = source
     return value
+
+
+def own_loop_inits(block: Block) -> None:
+    """Copy initial values of counted loops that anything else reads: the loop writes them in place."""
+    for op in list(block.walk()):
+        if isinstance(op, scf.ForOp):
+            for index, init in enumerate(op.iter_args):
+                if is_tensor(init.type) and not _is_own(init):
+                    op.operands[3 + index] = _copied(init, op)
+
+
+def _is_own(value: SSAValue) -> bool:
+    """Whether a value lies in a buffer made for it, and nothing but its one user reads it."""
+    while sum(not isinstance(use.operation, tensor.DimOp) for use in value.uses) == 1:
+        if isinstance(value.owner, tensor.EmptyOp):
+            return True
+        source = destination_of(value)
+        if source is None:
+            return False
+        value = source
+    return False
+
+
+def _copied(value: SSAValue, before: Operation) -> SSAValue:
+    """A copy of a tensor, made before an op."""
+    type_ = value.type
+    block = before.parent_block()
+    if block is None or not is_tensor(type_):
+        return value
+    rank = type_.get_num_dims()
+    made: list[Operation] = []
+    sizes: list[SSAValue] = []
+    for axis, size in enumerate(type_.get_shape()):
+        if size == DYNAMIC_INDEX:
+            position = arith.ConstantOp.from_int_and_width(axis, IndexType())
+            made += [position, tensor.DimOp(value, position)]
+            sizes.append(made[-1].results[0])
+    made.append(tensor.EmptyOp(sizes, type_))
+    body = Block(arg_types=[type_.get_element_type()] * 2)
+    body.add_op(linalg.YieldOp(body.args[0]))
+    maps = [AffineMapAttr(AffineMap.identity(rank))] * 2
+    kinds = [linalg.IteratorTypeAttr.parallel()] * rank
+    made.append(linalg.GenericOp([value], [made[-1].results[0]], Region(body), maps, kinds, [type_]))
+    for op in made:
+        op.location = before.location
+        block.insert_op_before(op, before)
+    return made[-1].results[0]
 
 
 def split_shared_empties(block: Block) -> None:
@@ -85,6 +140,11 @@ class DestinationCheck:
             self._op(op)
 
     def _op(self, op: Operation) -> None:
+        if isinstance(op, tensor.InsertSliceOp):
+            self._check_read(op, op.source)
+            self._check_read(op, op.dest)
+            self._holds[root_of(op.dest)] = op.result
+            return
         written = destinations(op)
         first = len(op.operands) - len(written)
         for operand in op.operands[:first]:
@@ -104,7 +164,7 @@ class DestinationCheck:
             self._check_in_place(op, operand, [*op.operands[:first], *captured])
         for operand, result in zip(written, op.results, strict=False):
             self._holds[root_of(operand)] = result
-        if isinstance(op, scf.IfOp | scf.WhileOp):
+        if isinstance(op, scf.IfOp | scf.WhileOp | scf.ForOp):
             for region in op.regions:
                 for block in region.blocks:
                     self.block(block)
@@ -170,3 +230,19 @@ def may_write_in_place(kernel: func.FuncOp, operand: int, destination: int) -> b
     maps = maps_of(writer)
     same_op = all(use.operation is writer for use in readers)
     return same_op and all(maps[use.index] == maps[writers[0].index] for use in readers)
+
+
+def in_place_pairs(functions: Iterable[func.FuncOp]) -> Mapping[str, frozenset[tuple[int, int]]]:
+    """By kernel: its operands and destinations that may be one buffer (`may_write_in_place`)."""
+    pairs: dict[str, frozenset[tuple[int, int]]] = {}
+    for function in functions:
+        inputs, results = function.function_type.inputs.data, function.function_type.outputs.data
+        first = len(inputs) - len(results)
+        if "lamina.kernel" in function.attributes:
+            pairs[function.sym_name.data] = frozenset(
+                (operand, target)
+                for target in range(first, len(inputs))
+                for operand in range(first)
+                if inputs[operand] == inputs[target] and may_write_in_place(function, operand, target)
+            )
+    return pairs

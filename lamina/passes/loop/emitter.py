@@ -180,6 +180,13 @@ class Emitter:
             return dividend // divisor
         return dividend if divisor == 1 else self._binary(arith.DivUIOp, dividend, divisor)
 
+    def remainder(self, dividend: Index, divisor: int) -> Index:
+        """The remainder of a non-negative index."""
+        dividend = known_index(dividend)
+        if isinstance(dividend, int):
+            return dividend % divisor
+        return 0 if divisor == 1 else self._binary(arith.RemUIOp, dividend, divisor)
+
     def ceil_divide(self, dividend: Index, divisor: int) -> Index:
         """The quotient of a non-negative index, rounded up."""
         return self.divide(self.add(dividend, divisor - 1), divisor)
@@ -193,6 +200,12 @@ class Emitter:
         if isinstance(left, int) and isinstance(right, int):
             return min(left, right)
         return self._binary(arith.MinSIOp, left, right)
+
+    def maximum(self, left: Index, right: Index) -> Index:
+        left, right = known_index(left), known_index(right)
+        if isinstance(left, int) and isinstance(right, int):
+            return max(left, right)
+        return self._binary(arith.MaxSIOp, left, right)
 
     def compare(self, predicate: str, left: Index, right: Index) -> SSAValue:
         """An i1 from two indices."""

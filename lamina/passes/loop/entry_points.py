@@ -17,6 +17,7 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue, Use
 
+from lamina.diagnostics import error_at
 from lamina.dialects.loop import memref, scf
 from lamina.dialects.loop.types import is_memref, is_tensor
 from lamina.dialects.tensor import tensor
@@ -26,12 +27,12 @@ from lamina.passes.loop.destinations import (
     DestinationCheck,
     destination_of,
     may_write_in_place,
+    own_loop_inits,
     root_of,
     split_shared_empties,
 )
 from lamina.passes.loop.emitter import INDEX, Constants, Emitter, Index, known_index, memref_type
 from lamina.passes.loop.sizes import NotComputable, SizeCloner
-from lamina.passes.loop.structured import error_at
 
 ALIAS = "lamina.alias"
 OUTPUT = "lamina.output"
@@ -72,6 +73,7 @@ class EntryPoint:
         donated = [alias for alias in self.aliases if alias is not None]
         if len(set(donated)) != len(donated) or any(not 0 <= alias < self.input_count for alias in donated):
             raise error_at(self.function, f"{ALIAS}: each result needs an input of its own, found {donated}")
+        own_loop_inits(self.block)
         split_shared_empties(self.block)
         DestinationCheck(()).block(self.block)
         terminator = self.block.last_op

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from math import prod
+from typing import ClassVar, Final
 
 from xdsl.context import Context
 from xdsl.dialects import func
-from xdsl.dialects.builtin import ModuleOp
-from xdsl.ir import Block, SSAValue
+from xdsl.dialects.builtin import AffineMapAttr, ArrayAttr, ModuleOp
+from xdsl.ir import Block, Operation, SSAValue
+from xdsl.ir.affine import AffineDimExpr, AffineMap
 
 from lamina.dialects.loop.types import is_memref
 from lamina.dialects.tensor import linalg
@@ -26,6 +28,9 @@ from lamina.passes.loop.structured import (
     require_buffers,
 )
 
+SHORT_REDUCTION: Final = 16
+"""So many steps of a reduction, at most, are unrolled inside the loop over what is contiguous."""
+
 
 @dataclass(frozen=True)
 class LinalgToLoopsPass(LaminaPass):
@@ -40,6 +45,8 @@ class LinalgToLoopsPass(LaminaPass):
           %sum = scf.for %k iter_args(%acc = %start) { … scf.yield %next }
           memref.store %sum, %y[%i]
         }
+
+    Short reductions become innermost first: a window of pooling is taken in the loop over the row of the result.
     """
 
     name = "linalg-to-loops"
@@ -68,12 +75,50 @@ def lower_function(function: func.FuncOp) -> None:
 
 def lower_structured(emitter: Emitter, op: StructuredOp) -> None:
     """Emit the loop nest of one op; the op's body is moved there."""
+    if isinstance(op, linalg.GenericOp):
+        _short_reductions_inside(emitter, op)
     parallel = iterators_of(op)
     extents = [extent(emitter, op, dim) for dim in range(len(parallel))]
     carried_from = len(parallel)
     while carried_from and not parallel[carried_from - 1]:
         carried_from -= 1
     _Nest(op, extents, carried_from).outer(emitter, [])
+
+
+def _short_reductions_inside(emitter: Emitter, op: linalg.GenericOp) -> None:
+    """Make the reductions the innermost dims where they are short, as windows of pooling are.
+
+    LLVM unrolls them: one pass over a row, which is written once instead of once per element of a window. Every
+    element is reduced in the order that it was.
+    """
+    kinds = iterators_of(op)
+    reduced = [dim for dim, parallel in enumerate(kinds) if not parallel]
+    if not reduced or not kinds[-1] or any(inner.regions or _is_index(inner) for inner in op.body.walk()):
+        return
+    sizes = [extent(emitter, op, dim) for dim in reduced]
+    known = [size for size in sizes if isinstance(size, int)]
+    if len(known) != len(sizes) or not 0 < prod(known) <= SHORT_REDUCTION:
+        return
+    outputs = maps_of(op)[len(op.inputs) :]
+    if any(dim in reduced for map_ in outputs for result in map_.results for dim in result.used_dims()):
+        return
+    order = [dim for dim in range(len(kinds)) if dim not in reduced] + reduced
+    new = [AffineDimExpr(order.index(dim)) for dim in range(len(kinds))]
+    maps = [
+        AffineMap(len(kinds), 0, tuple(result.replace_dims_and_symbols(new, []) for result in map_.results))
+        for map_ in maps_of(op)
+    ]
+    op.properties["indexing_maps"] = ArrayAttr([AffineMapAttr(map_) for map_ in maps])
+    op.properties["iterator_types"] = ArrayAttr([list(op.iterator_types)[dim] for dim in order])
+
+
+def _is_index(op: Operation) -> bool:
+    return isinstance(op, linalg.IndexOp)
+
+
+def lower_at(emitter: Emitter, op: StructuredOp, extents: Sequence[Index], positions: Sequence[Index]) -> None:
+    """Emit an op at one position of its leading dims, which are its parallel ones; the op's body is moved there."""
+    _Nest(op, extents, len(positions)).outer(emitter, list(positions))
 
 
 class _Nest:

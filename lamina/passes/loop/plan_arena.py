@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
 from xdsl.context import Context
 from xdsl.dialects import func
-from xdsl.dialects.builtin import DYNAMIC_INDEX, FixedBitwidthType, ModuleOp
+from xdsl.dialects.builtin import DYNAMIC_INDEX, FixedBitwidthType, ModuleOp, UnrealizedConversionCastOp
 from xdsl.ir import Attribute, Block, Operation, SSAValue
+from xdsl.traits import IsTerminator
 
-from lamina.dialects.graph.dims import Dim
+from lamina.dialects.graph.dims import Dim, bounds, maximum
 from lamina.dialects.loop import arith, memref, scf
 from lamina.passes.base import LaminaPass
+from lamina.passes.loop.arena import Lifetime, aligned, stack
 from lamina.passes.loop.bufferizer import ALIGNMENT
 from lamina.passes.loop.cleanup import erase_dead_ops
 from lamina.passes.loop.emitter import INDEX, Constants, Emitter, Index, known_index, memref_type
 from lamina.passes.loop.entry_points import OUTPUT, PLAN_SUFFIX, dynamic_sizes, plan_leaf
 from lamina.passes.loop.sizes import NotComputable, SizeCloner, SizeExpressions, named_sizes
 
-VIEWS = (memref.CastOp, memref.ReinterpretCastOp, memref.SubviewOp, memref.CollapseShapeOp, memref.ExpandShapeOp)
+VIEWS = (
+    memref.CastOp,
+    memref.ReinterpretCastOp,
+    memref.SubviewOp,
+    memref.CollapseShapeOp,
+    memref.ExpandShapeOp,
+    UnrealizedConversionCastOp,
+)
 
 
 @dataclass(frozen=True)
@@ -34,9 +43,10 @@ class PlanArenaPass(LaminaPass):
         func.func @main(%arena: memref<?xi8>, …) { %a = memref.view %arena[%c0][] : memref<?xi8> to memref<16xf32> … }
         func.func @main.plan() -> index { return %c64 }
 
-    Offsets are multiples of 64 bytes. Buffers whose lifetimes do not overlap share memory: static ones by the best fit,
-    those of symbolic size where the sizes are equal. A buffer used in `scf.if` or `scf.while` lives as long as that op.
-    Buffers whose size depends on data stay `memref.alloc` and `memref.dealloc`.
+    Offsets are multiples of 64 bytes, and functions of the sizes. Buffers whose lifetimes do not overlap share memory,
+    whatever their sizes (`lamina.passes.loop.arena`). A buffer lives from its first use to its last one; a use inside
+    `scf.if`, `scf.for` or `scf.while` counts as the whole op, unless the buffer is made in there as well. Buffers
+    whose size depends on data stay `memref.alloc` and `memref.dealloc`.
     """
 
     name = "plan-arena"
@@ -44,119 +54,155 @@ class PlanArenaPass(LaminaPass):
     ensures: ClassVar[frozenset[str]] = frozenset({"arena-planned"})
     counters: ClassVar[Mapping[str, str]] = {
         "placed": "buffers with a place in the arena",
-        "static-bytes": "bytes of the arena for buffers of static size",
-        "slots": "stretches of the arena for buffers of symbolic size",
+        "symbolic": "those of symbolic size",
     }
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        functions = {function.sym_name.data: function for function in op.ops if isinstance(function, func.FuncOp)}
-        for name, function in functions.items():
-            plan = functions.get(name + PLAN_SUFFIX)
-            if plan is not None and function.body.blocks:
-                for counter, amount in _ArenaPlanner(function, plan).run().items():
-                    self.count(counter, amount)
-                erase_dead_ops(function.body.block)
-                erase_dead_ops(plan.body.block)
+        for function, plan in entry_functions(op):
+            buffers = arena_buffers(function)
+            if buffers:
+                _Arena(function, plan, buffers).place()
+            self.count("placed", len(buffers))
+            self.count("symbolic", sum(1 for buffer in buffers if not isinstance(buffer.lifetime.size, int)))
+            erase_dead_ops(function.body.block)
+            erase_dead_ops(plan.body.block)
 
 
-@dataclass
-class _Placement:
-    """A buffer to be placed: how many bytes, and from which to which op of the function's block it lives."""
+def entry_functions(module: ModuleOp) -> list[tuple[func.FuncOp, func.FuncOp]]:
+    """The functions that have an arena, each with its plan."""
+    functions = {function.sym_name.data: function for function in module.ops if isinstance(function, func.FuncOp)}
+    return [
+        (function, functions[name + PLAN_SUFFIX])
+        for name, function in functions.items()
+        if function.body.blocks and name + PLAN_SUFFIX in functions
+    ]
+
+
+@dataclass(frozen=True)
+class ArenaBuffer:
+    """A buffer of an entry function that can have a place in the arena."""
 
     op: memref.AllocOp
-    size: Dim
-    first: int
-    last: int
-    offset: int = 0
-
-    def overlaps(self, other: _Placement) -> bool:
-        return self.first <= other.last and other.first <= self.last
+    lifetime: Lifetime
 
 
-@dataclass
-class _Slot:
-    """A stretch of the arena of symbolic size, with the buffers that take turns in it."""
+def arena_buffers(function: func.FuncOp) -> list[ArenaBuffer]:
+    """The buffers of an entry function whose sizes follow from those of its inputs, in order."""
+    dynamic = input_sizes(function)
+    expressions = SizeExpressions(named_sizes(function))
+    spans = _spans(function.body.block)
+    return [
+        ArenaBuffer(op, Lifetime(aligned(_bytes(op, expressions)), *_lifetime(op, function.body.block, spans)))
+        for op in function.body.block.walk()
+        if isinstance(op, memref.AllocOp) and not _is_in_parallel_loop(op) and _is_computable(op, dynamic)
+    ]
 
-    placements: list[_Placement] = field(default_factory=list[_Placement])
 
-    def is_free_for(self, placement: _Placement) -> bool:
-        return not any(other.overlaps(placement) for other in self.placements)
+def input_sizes(function: func.FuncOp) -> list[tuple[SSAValue, int]]:
+    """The dynamic sizes of an entry function's inputs, as its plan takes them."""
+    arguments = function.body.block.args
+    outputs = sum(1 for item in function.arg_attrs or () if OUTPUT in item.data)
+    return dynamic_sizes(arguments[1 : len(arguments) - outputs])
 
 
-class _ArenaPlanner:
+# Lifetimes
+
+_Span = tuple[int, int]
+
+
+def _spans(block: Block) -> dict[Operation, _Span]:
+    """The numbers of the ops in a block and in their regions, in textual order: of an op itself and of its end."""
+    spans: dict[Operation, _Span] = {}
+    count = 0
+
+    def number(block: Block) -> None:
+        nonlocal count
+        for op in block.ops:
+            first = count
+            count += 1
+            for region in op.regions:
+                for inner in region.blocks:
+                    number(inner)
+            spans[op] = (first, count)
+            count += 1
+
+    number(block)
+    return spans
+
+
+def _lifetime(op: memref.AllocOp, function: Block, spans: Mapping[Operation, _Span]) -> _Span:
+    """From the first use to the last one, as ops of the block that the buffer is made in."""
+    users = users_through_views(op.memref) or [op]
+    home = op.parent_block() or function
+    if any(user.has_trait(IsTerminator) for user in users):
+        # Handed on to the next iteration, or out of the region: it lives as long as the outermost op around it.
+        users, home = [op, *users], function
+    found = [spans[home.find_ancestor_op_in_block(user) or user] for user in users]
+    return min(first for first, _ in found), max(last for _, last in found)
+
+
+def _is_in_parallel_loop(op: Operation) -> bool:
+    parent = op.parent_op()
+    while parent is not None and not isinstance(parent, scf.ForallOp):
+        parent = parent.parent_op()
+    return parent is not None
+
+
+# Sizes
+
+
+def _is_computable(op: memref.AllocOp, dynamic: Sequence[tuple[SSAValue, int]]) -> bool:
+    scratch = Block(arg_types=[INDEX] * len(dynamic))
+    leaf = plan_leaf(dict(zip(dynamic, scratch.args, strict=True)))
+    cloner = SizeCloner(Emitter(scratch, Constants(scratch), op.location), leaf)
+    try:
+        for size in op.dynamic_sizes:
+            cloner.value(size)
+    except NotComputable:
+        return False
+    return True
+
+
+def _bytes(op: memref.AllocOp, expressions: SizeExpressions) -> Dim:
+    type_ = memref_type(op.memref)
+    total: Dim = element_bytes(type_.get_element_type())
+    dynamic = iter(op.dynamic_sizes)
+    for size in type_.get_shape():
+        total = total * (expressions.of(next(dynamic)) if size == DYNAMIC_INDEX else size)
+    return total
+
+
+# Places
+
+
+class _Arena:
     """Places the buffers of one function."""
 
-    def __init__(self, function: func.FuncOp, plan: func.FuncOp):
+    def __init__(self, function: func.FuncOp, plan: func.FuncOp, buffers: Sequence[ArenaBuffer]):
         self.plan = plan
         self.block = function.body.block
-        outputs = sum(1 for item in function.arg_attrs or () if OUTPUT in item.data)
-        self.dynamic = dynamic_sizes(self.block.args[1 : len(self.block.args) - outputs])
-        self.expressions = SizeExpressions(named_sizes(function))
+        self.dynamic = input_sizes(function)
+        self.buffers = buffers
+        self.stack = stack([buffer.lifetime for buffer in buffers])
 
-    def run(self) -> Mapping[str, int]:
-        """Place what can be placed, in the function and in its plan; gives the pass's counters."""
-        placements = self._placements()
-        static = [placement for placement in placements if isinstance(placement.size, int)]
-        static_bytes = place_static(static)
-        slots = self._slots([placement for placement in placements if not isinstance(placement.size, int)])
-        emitter, cloner = self._at_entry()
-        offsets, _ = self._offsets(emitter, cloner, static_bytes, slots)
-        self._emit_plan(static_bytes, slots)
-        for placement in static:
-            self._replace(placement.op, emitter, placement.offset)
-        for slot, offset in zip(slots, offsets, strict=True):
-            for placement in slot.placements:
-                self._replace(placement.op, emitter, offset)
-        return {"placed": len(placements), "static-bytes": static_bytes, "slots": len(slots)}
-
-    def _placements(self) -> list[_Placement]:
-        positions = {op: position for position, op in enumerate(self.block.ops)}
-
-        def position(op: Operation) -> int:
-            ancestor = self.block.find_ancestor_op_in_block(op)
-            return positions[op if ancestor is None else ancestor]
-
-        found: list[_Placement] = []
-        for op in self.block.walk():
-            if isinstance(op, memref.AllocOp) and not _is_in_parallel_loop(op) and self._is_computable(op):
-                uses = [position(user) for user in users_through_views(op.memref)] or [position(op)]
-                found.append(_Placement(op, self._bytes(op), min(uses), max(uses)))
-        return found
-
-    def _is_computable(self, op: memref.AllocOp) -> bool:
-        scratch = Block(arg_types=[INDEX] * len(self.dynamic))
-        leaf = plan_leaf(dict(zip(self.dynamic, scratch.args, strict=True)))
-        cloner = SizeCloner(Emitter(scratch, Constants(scratch), op.location), leaf)
-        try:
-            for size in op.dynamic_sizes:
-                cloner.value(size)
-        except NotComputable:
-            return False
-        return True
-
-    def _bytes(self, op: memref.AllocOp) -> Dim:
-        type_ = memref_type(op.memref)
-        total: Dim = element_bytes(type_.get_element_type())
-        dynamic = iter(op.dynamic_sizes)
-        for size in type_.get_shape():
-            total = total * (self.expressions.of(next(dynamic)) if size == DYNAMIC_INDEX else size)
-        return total
-
-    def _slots(self, placements: Sequence[_Placement]) -> list[_Slot]:
-        slots: dict[Dim, list[_Slot]] = {}
-        for placement in placements:
-            candidates = slots.setdefault(placement.size, [])
-            slot = next((slot for slot in candidates if slot.is_free_for(placement)), None)
-            if slot is None:
-                slot = _Slot()
-                candidates.append(slot)
-            slot.placements.append(placement)
-        return [slot for candidates in slots.values() for slot in candidates]
-
-    def _at_entry(self) -> tuple[Emitter, SizeCloner]:
-        """Where the function computes offsets: before anything else, from the sizes of its inputs."""
+    def place(self) -> None:
+        """Place the buffers in the function, and return the arena's size from its plan."""
         first = next(op for op in self.block.ops if not isinstance(op, arith.ConstantOp))
         emitter = Emitter.ahead_of(first, Constants(self.block))
+        offsets, _ = self._offsets(emitter, SizeCloner(emitter, self._leaf(emitter)))
+        for index, buffer in enumerate(self.buffers):
+            self._replace(buffer.op, emitter, offsets[index])
+        block = self.plan.body.block
+        terminator = block.last_op
+        if terminator is None:
+            return
+        emitter = Emitter.ahead_of(terminator, Constants(block))
+        leaf = plan_leaf(dict(zip(self.dynamic, block.args, strict=True)))
+        _, end = self._offsets(emitter, SizeCloner(emitter, leaf))
+        terminator.operands[0] = emitter.index(end)
+
+    def _leaf(self, emitter: Emitter) -> Callable[[SSAValue], Index | None]:
+        """The sizes of the function's inputs, read before anything else."""
         inputs = set(self.dynamic)
 
         def leaf(value: SSAValue) -> Index | None:
@@ -166,33 +212,33 @@ class _ArenaPlanner:
                 return None
             return emitter.computed(memref.DimOp, (owner.source, emitter.index(axis)), INDEX)
 
-        return emitter, SizeCloner(emitter, leaf)
+        return leaf
 
-    def _offsets(
-        self, emitter: Emitter, cloner: SizeCloner, static_bytes: int, slots: Sequence[_Slot]
-    ) -> tuple[list[Index], Index]:
-        """Where the slots begin, and where the last one ends."""
-        offsets: list[Index] = []
-        end: Index = static_bytes
-        for slot in slots:
-            offsets.append(end)
-            op = slot.placements[0].op
-            type_ = memref_type(op.memref)
-            static = prod(size for size in type_.get_shape() if size != DYNAMIC_INDEX)
-            elements = emitter.product([cloner.value(size) for size in op.dynamic_sizes])
-            size = emitter.multiply(elements, static * element_bytes(type_.get_element_type()))
-            end = emitter.add(end, emitter.multiply(emitter.ceil_divide(size, ALIGNMENT), ALIGNMENT))
-        return offsets, end
+    def _offsets(self, emitter: Emitter, cloner: SizeCloner) -> tuple[dict[int, Index], Index]:
+        """Where the buffers begin, and where the arena ends."""
+        offsets: dict[int, _Place] = {}
+        ends: dict[int, _Place] = {}
+        for index in self.stack.order:
+            offsets[index] = start = _highest(emitter, [ends[other] for other in self.stack.below[index]])
+            size = self._size(emitter, cloner, self.buffers[index])
+            ends[index] = _Place(emitter.add(start.value, size.value), start.size + size.size)
+        supports = {other for below in self.stack.below for other in below}
+        top = _highest(emitter, [end for index, end in ends.items() if index not in supports])
+        return {index: place.value for index, place in offsets.items()}, top.value
 
-    def _emit_plan(self, static_bytes: int, slots: Sequence[_Slot]) -> None:
-        block = self.plan.body.block
-        terminator = block.last_op
-        if terminator is None:
-            return
-        emitter = Emitter.ahead_of(terminator, Constants(block))
-        leaf = plan_leaf(dict(zip(self.dynamic, block.args, strict=True)))
-        _, end = self._offsets(emitter, SizeCloner(emitter, leaf), static_bytes, slots)
-        terminator.operands[0] = emitter.index(end)
+    @staticmethod
+    def _size(emitter: Emitter, cloner: SizeCloner, buffer: ArenaBuffer) -> _Place:
+        size = buffer.lifetime.size
+        if isinstance(size, int):
+            return _Place(size, size)
+        type_ = memref_type(buffer.op.memref)
+        static = prod(size for size in type_.get_shape() if size != DYNAMIC_INDEX)
+        static *= element_bytes(type_.get_element_type())
+        elements = emitter.product([cloner.value(size) for size in buffer.op.dynamic_sizes])
+        bytes_ = emitter.multiply(elements, static)
+        if static % ALIGNMENT == 0:
+            return _Place(bytes_, size)
+        return _Place(emitter.multiply(emitter.ceil_divide(bytes_, ALIGNMENT), ALIGNMENT), size)
 
     def _replace(self, op: memref.AllocOp, entry: Emitter, offset: Index) -> None:
         emitter = Emitter.ahead_of(op, entry.constants)
@@ -208,35 +254,32 @@ class _ArenaPlanner:
         op.erase()
 
 
-def place_static(placements: Sequence[_Placement]) -> int:
-    """Give buffers of static size their offsets, the largest first, each in the smallest gap; the bytes in all."""
-    placed: list[_Placement] = []
-    total = 0
-    for placement in sorted(placements, key=lambda item: -_static_bytes(item)):
-        size = _static_bytes(placement)
-        gaps: list[tuple[int, int]] = []
-        end = 0
-        for other in sorted((item for item in placed if item.overlaps(placement)), key=lambda item: item.offset):
-            if other.offset - end >= size:
-                gaps.append((other.offset - end, end))
-            end = max(end, other.offset + _static_bytes(other))
-        placement.offset = min(gaps)[1] if gaps else end
-        total = max(total, placement.offset + size)
-        placed.append(placement)
-    return total
+@dataclass(frozen=True)
+class _Place:
+    """An offset as a value and as an expression."""
+
+    value: Index
+    size: Dim
 
 
-def _static_bytes(placement: _Placement) -> int:
-    """The aligned size of a buffer of static size."""
-    size = placement.size if isinstance(placement.size, int) else 0
-    return -(-size // ALIGNMENT) * ALIGNMENT
+def _highest(emitter: Emitter, places: Sequence[_Place]) -> _Place:
+    """The largest of some offsets; those that are never above another one take no part."""
+    highest: list[_Place] = []
+    for place in places:
+        if any(_never_above(place.size, other.size) for other in highest):
+            continue
+        highest = [other for other in highest if not _never_above(other.size, place.size)]
+        highest.append(place)
+    if not highest:
+        return _Place(0, 0)
+    result = highest[0]
+    for place in highest[1:]:
+        result = _Place(emitter.maximum(result.value, place.value), maximum(result.size, place.size))
+    return result
 
 
-def _is_in_parallel_loop(op: Operation) -> bool:
-    parent = op.parent_op()
-    while parent is not None and not isinstance(parent, scf.ForallOp):
-        parent = parent.parent_op()
-    return parent is not None
+def _never_above(left: Dim, right: Dim) -> bool:
+    return bounds(right - left)[0] >= 0
 
 
 def element_bytes(type_: Attribute) -> int:

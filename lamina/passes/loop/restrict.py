@@ -14,7 +14,9 @@ from lamina.dialects.tensor import linalg
 from lamina.passes.loop.emitter import Constants, Emitter, Index
 from lamina.passes.loop.structured import (
     AXES,
+    Divided,
     Linear,
+    Position,
     StructuredOp,
     affine,
     axes_of,
@@ -22,17 +24,21 @@ from lamina.passes.loop.structured import (
     emit_linear,
     extent,
     iterators_of,
-    linear_map,
     maps_of,
+    positions_of_map,
 )
 
 
 @dataclass(frozen=True)
 class Part:
-    """The part of an iteration dim that is kept: `size` positions from `offset`; None: one, and the dim goes away."""
+    """The part of an iteration dim that is kept: `size` positions from `offset`; None: one, and the dim goes away.
+
+    `offset` is a multiple of `step`, and no part is longer than that.
+    """
 
     offset: Index
     size: Index | None
+    step: int = 1
 
 
 class Views:
@@ -63,7 +69,8 @@ class Views:
 def restrict(emitter: Emitter, op: StructuredOp, parts: Mapping[int, Part], views: Views) -> StructuredOp:
     """Emit `op` on parts of its iteration dims; its body is moved there, and `op` is left to be erased.
 
-    Needs maps that are sums with positive coefficients (see `load_irregular_operands`).
+    Needs maps that are sums with positive coefficients (see `load_irregular_operands`), or panels of a packed operand
+    over a dim of which each part lies in one panel.
 
         linalg.generic {(i, j) -> (i, j)} ins(%x : memref<8x16xf32>) …
     → with part `offset %i` of dim i:
@@ -76,7 +83,7 @@ def restrict(emitter: Emitter, op: StructuredOp, parts: Mapping[int, Part], view
     operands: list[SSAValue] = []
     maps: list[AffineMap] = []
     for operand, map_ in zip(op.operands, maps_of(op), strict=True):
-        positions = linear_map(map_) or ()
+        positions: Sequence[Position] = positions_of_map(map_) or ()
         if is_memref(operand.type) and positions:
             operand, positions = _restrict_operand(emitter, op, operand, positions, parts, views)
         results = tuple(affine(_renumbered(position, numbers)) for position in positions)
@@ -94,21 +101,28 @@ def _restrict_operand(
     emitter: Emitter,
     op: StructuredOp,
     operand: SSAValue,
-    positions: Sequence[Linear],
+    positions: Sequence[Position],
     parts: Mapping[int, Part],
     views: Views,
-) -> tuple[SSAValue, list[Linear]]:
+) -> tuple[SSAValue, list[Position]]:
     """The sub-view of an operand, and its positions relative to that."""
     offsets: list[Index] = []
     sizes: list[Index] = []
     dropped: list[int] = []
-    relative: list[Linear] = []
+    relative: list[Position] = []
     starts = [parts[dim].offset if dim in parts else 0 for dim in range(len(iterators_of(op)))]
     for axis, position in enumerate(positions):
         if not any(dim in parts for dim, _ in position.terms):
             offsets.append(0)
             sizes.append(emitter.size(operand, axis))
             relative.append(position)
+            continue
+        if isinstance(position, Divided):
+            offset, size, kept = _panel(emitter, position, parts[position.dim])
+            offsets.append(offset)
+            sizes.append(size)
+            dropped += [axis] if kept is None else []
+            relative += [] if kept is None else [kept]
             continue
         remaining = tuple(
             (dim, factor) for dim, factor in position.terms if dim not in parts or parts[dim].size is not None
@@ -128,6 +142,17 @@ def _restrict_operand(
     return view, relative
 
 
+def _panel(emitter: Emitter, position: Divided, part: Part) -> tuple[Index, Index, Linear | None]:
+    """Offset and size of what a part of a packed axis has of it, and the position there; None: one position."""
+    if not position.remainder:
+        return emitter.divide(part.offset, position.divisor), 1, None
+    starts_panel = part.step % position.divisor == 0
+    offset = 0 if starts_panel else emitter.remainder(part.offset, position.divisor)
+    if part.size is None:
+        return offset, 1, None
+    return offset, part.size, Linear(((position.dim, 1),), 0)
+
+
 def _reach(emitter: Emitter, op: StructuredOp, position: Linear, parts: Mapping[int, Part]) -> Index:
     """One more than the largest value of a position over its dims."""
     reach: Index = position.constant + 1
@@ -138,7 +163,9 @@ def _reach(emitter: Emitter, op: StructuredOp, position: Linear, parts: Mapping[
     return reach
 
 
-def _renumbered(position: Linear, numbers: Mapping[int, int]) -> Linear:
+def _renumbered(position: Position, numbers: Mapping[int, int]) -> Position:
+    if isinstance(position, Divided):
+        return Divided(numbers[position.dim], position.divisor, position.remainder)
     return Linear(tuple((numbers[dim], factor) for dim, factor in position.terms), position.constant)
 
 
@@ -178,16 +205,27 @@ def _restrict_generic(
     )
 
 
-def has_subviews(op: StructuredOp) -> bool:
-    """Whether sub-views describe what parts of the iteration space access of every operand."""
-    return all(_is_increasing(linear_map(map_)) for map_ in maps_of(op))
+def has_subviews(op: StructuredOp, steps: Mapping[int, int] | None = None) -> bool:
+    """Whether sub-views describe what parts of the iteration space access of every operand.
+
+    `steps`: the dims that will be cut, and into what.
+    """
+    return all(_has_subview(map_, steps or {}) for map_ in maps_of(op))
 
 
-def _is_increasing(positions: Sequence[Linear] | None) -> bool:
-    return positions is not None and all(factor > 0 for position in positions for _, factor in position.terms)
+def _has_subview(map_: AffineMap, steps: Mapping[int, int]) -> bool:
+    positions = positions_of_map(map_)
+    return positions is not None and all(
+        position.divisor % steps.get(position.dim, position.divisor + 1) == 0
+        if isinstance(position, Divided)
+        else all(factor > 0 for _, factor in position.terms)
+        for position in positions
+    )
 
 
-def load_irregular_operands(op: linalg.GenericOp, constants: Constants) -> linalg.GenericOp:
+def load_irregular_operands(
+    op: linalg.GenericOp, constants: Constants, steps: Mapping[int, int] | None = None
+) -> linalg.GenericOp:
     """Turn inputs that no sub-view describes (divided or reversed positions) into loads in the body.
 
         linalg.generic {(i) -> (7 - i)} ins(%x) { ^bb(%a): … }
@@ -200,9 +238,14 @@ def load_irregular_operands(op: linalg.GenericOp, constants: Constants) -> linal
     kept = [
         index
         for index in range(len(op.operands))
-        if index >= len(op.inputs) or not maps[index].results or _is_increasing(linear_map(maps[index]))
+        if index >= len(op.inputs) or not maps[index].results or _has_subview(maps[index], steps or {})
     ]
-    sized = {position.plain for index in kept for position in linear_map(maps[index]) or ()}
+    sized = {
+        position.plain
+        for index in kept
+        for position in positions_of_map(maps[index]) or ()
+        if isinstance(position, Linear)
+    }
     if len(kept) == len(op.operands) or not sized.issuperset(range(len(op.iterator_types))):
         return op
     block = op.body.block

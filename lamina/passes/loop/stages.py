@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from xdsl.ir import Block, Operation, SSAValue
 from xdsl.ir.affine import AffineDimExpr, AffineMap
 
+from lamina.diagnostics import error_at
 from lamina.dialects.loop import memref
 from lamina.dialects.loop.types import is_memref
 from lamina.dialects.tensor import linalg
@@ -15,7 +17,7 @@ from lamina.passes.loop.bufferizer import underlying
 from lamina.passes.loop.cleanup import touches_memory
 from lamina.passes.loop.emitter import Constants
 from lamina.passes.loop.restrict import has_subviews, load_irregular_operands
-from lamina.passes.loop.structured import Schedule, StructuredOp, axes_of, error_at, iterators_of, maps_of
+from lamina.passes.loop.structured import Schedule, StructuredOp, axes_of, iterators_of, maps_of
 from lamina.passes.size_classes import SizeClasses
 
 Names = Sequence[str | None]
@@ -105,14 +107,15 @@ class _Finder:
 
     def _place(self, op: linalg.GenericOp) -> linalg.GenericOp:
         schedule = Schedule.of(op)
+        steps = _cut_steps(op, schedule)
         if schedule is not None and schedule.parallel:
-            op = load_irregular_operands(op, self.constants)
+            op = load_irregular_operands(op, self.constants, steps)
         epilogue = self._epilogue_names(op)
         if epilogue is not None and self.open is not None:
             self.open.add(op, epilogue)
             return op
         names = axes_of(op)
-        if schedule is None or names is None or not has_subviews(op) or has_empty_operand(op):
+        if schedule is None or names is None or not has_subviews(op, steps) or has_empty_operand(op):
             self.open = None
             return op
         self._check_axes(op, schedule, names)
@@ -147,18 +150,24 @@ class _Finder:
     def _fits(self, op: linalg.GenericOp, schedule: Schedule, names: Sequence[str]) -> bool:
         """Whether a stage of rows may run in the open group's loop: what it shares with others, it shares by rows."""
         group = self.open
-        if group is None or schedule.kind != "rows" or group.schedule.kind != "rows":
+        if group is None or schedule.parallel != group.schedule.parallel:
             return False
-        if schedule.parallel != group.schedule.parallel:
+        if schedule.blocked != group.schedule.blocked:
+            return False
+        if schedule.blocked is None and (schedule.kind != "rows" or group.schedule.kind != "rows"):
             return False
         joined = Group(group.schedule, group.anchor, [*group.ops, op], {**group.names, op: list(names)})
         if not _equal_axes(joined):
             return False
         written = joined.written()
+        counts = Counter(underlying(buffer) for buffer, _ in joined.accesses())
+        once = {buffer for buffer, count in counts.items() if count == 1}
         rows: dict[SSAValue, list[int | None]] = {}
         for buffer, positions in joined.accesses():
             root = underlying(buffer)
-            if root in written and (None in positions or rows.setdefault(root, positions) != positions):
+            if root not in written or (schedule.blocked is not None and root in once):
+                continue
+            if None in positions or rows.setdefault(root, positions) != positions:
                 return False
         return not any(underlying(buffer) in written for member in joined.ops for buffer in captured_buffers(member))
 
@@ -181,6 +190,15 @@ class _Finder:
         if len(names) != len(op.iterator_types) or len(set(names.values())) != len(names):
             return None
         return [names[dim] for dim in range(len(names))]
+
+
+def _cut_steps(op: linalg.GenericOp, schedule: Schedule | None) -> dict[int, int]:
+    """The dims of a contraction that are cut, and into what."""
+    names = axes_of(op)
+    if schedule is None or schedule.kind != "contraction" or names is None:
+        return {}
+    block = dict(schedule.block)
+    return {names.index(axis): block.get(axis, schedule.tile_of(axis)) for axis in schedule.parallel if axis in names}
 
 
 def _equal_axes(group: Group) -> bool:

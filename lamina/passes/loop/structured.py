@@ -17,7 +17,7 @@ from xdsl.ir.affine import (
     AffineMap,
 )
 
-from lamina.diagnostics import LaminaError, location_text
+from lamina.diagnostics import LaminaError, error_at, location_text
 from lamina.dialects.loop import arith
 from lamina.dialects.loop.types import is_array, is_memref
 from lamina.dialects.tensor import linalg
@@ -32,11 +32,6 @@ StructuredOp: TypeAlias = linalg.GenericOp | linalg.FillOp
 def is_structured(op: Operation) -> bool:
     """Whether an op is one of the structured ops that the tensor level has."""
     return isinstance(op, linalg.GenericOp | linalg.FillOp)
-
-
-def error_at(op: Operation, message: str) -> LaminaError:
-    """An error that names an op and its location."""
-    return LaminaError(f"'{op.name}': {message}", where=location_text(op.location))
 
 
 # Maps
@@ -100,8 +95,52 @@ def linear_map(map_: AffineMap) -> tuple[Linear, ...] | None:
     return tuple(results)
 
 
-def affine(expression: Linear) -> AffineExpr:
-    """A sum as an affine expression."""
+@dataclass(frozen=True)
+class Divided:
+    """`dim floordiv divisor` or `dim mod divisor`: a panel of a packed operand, or a place in it."""
+
+    dim: int
+    divisor: int
+    remainder: bool
+
+    @property
+    def terms(self) -> tuple[tuple[int, int], ...]:
+        """The one dim that it moves with."""
+        return ((self.dim, 1),)
+
+
+Position: TypeAlias = Linear | Divided
+
+
+def position_of(expression: AffineExpr) -> Position | None:
+    """An affine expression as a sum or as a dim divided by a constant, None for any other."""
+    match expression:
+        case AffineBinaryOpExpr(
+            kind=AffineBinaryOpKind.FloorDiv | AffineBinaryOpKind.Mod as kind,
+            lhs=AffineDimExpr(position=dim),
+            rhs=AffineConstantExpr(value=divisor),
+        ):
+            return Divided(dim, divisor, kind == AffineBinaryOpKind.Mod)
+        case _:
+            return linear(expression)
+
+
+def positions_of_map(map_: AffineMap) -> tuple[Position, ...] | None:
+    """All results of a map, None where one is neither a sum nor a dim divided by a constant."""
+    results: list[Position] = []
+    for expression in map_.results:
+        found = position_of(expression)
+        if found is None:
+            return None
+        results.append(found)
+    return tuple(results)
+
+
+def affine(expression: Position) -> AffineExpr:
+    """A position as an affine expression."""
+    if isinstance(expression, Divided):
+        dim = AffineDimExpr(expression.dim)
+        return dim % expression.divisor if expression.remainder else dim // expression.divisor
     total: AffineExpr | None = None
     for dim, factor in expression.terms:
         term: AffineExpr = AffineDimExpr(dim)
@@ -216,8 +255,16 @@ class Schedule:
     tile: tuple[tuple[str, int], ...] = ()
     block: tuple[tuple[str, int], ...] = ()
     unroll: int = 1
+    accumulators: int = 1
+    """Of a contraction: tiles that are added to in turn and summed at the end."""
     whole: tuple[tuple[str, int], ...] = ()
     """Axes of which an op has one tile or block only, with their whole size (-1: dynamic); written by `tile`."""
+    blocked: str | None = None
+    """The axis of whose blocks the stages with this schedule share a loop (see `passes/loop/blocks.py`)."""
+    limited: str | None = None
+    """An axis of which a block has only the first positions."""
+    limit: str | None = None
+    """How many: those up to the block's last row, counted from the `start` or the `end` of both axes."""
 
     def tile_of(self, axis: str) -> int:
         """The tile size of an axis, 1 by default."""
@@ -241,7 +288,11 @@ class Schedule:
             tile=reader.integers("tile"),
             block=reader.integers("block"),
             unroll=reader.integer("unroll"),
+            accumulators=reader.integer("accumulators"),
             whole=reader.integers("whole"),
+            blocked=reader.text("blocked"),
+            limited=reader.text("limited"),
+            limit=reader.text("limit"),
         )
 
 

@@ -18,17 +18,20 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.ir import Attribute, BlockArgument, SSAValue
 
+from lamina.diagnostics import error_at
 from lamina.dialects.loop import memref
 from lamina.dialects.tensor import linalg
 from lamina.passes.base import LaminaPass
+from lamina.passes.loop.blocks import tile_blocks
 from lamina.passes.loop.bufferizer import ALIGNMENT
 from lamina.passes.loop.cleanup import erase_dead_ops
 from lamina.passes.loop.collapse import collapse_elementwise
 from lamina.passes.loop.emitter import Constants, Emitter, Index, memref_type
+from lamina.passes.loop.merge_axes import merge_axes
 from lamina.passes.loop.plan_arena import element_bytes
 from lamina.passes.loop.restrict import Part, Views, restrict
 from lamina.passes.loop.stages import Group, find_groups
-from lamina.passes.loop.structured import SCHEDULE, Schedule, error_at, extent, iterators_of, maps_of
+from lamina.passes.loop.structured import SCHEDULE, Schedule, extent, iterators_of, maps_of
 
 GRAIN = "lamina.grain"
 MAX_TEMPORARY_BYTES = 64 * 1024
@@ -54,6 +57,8 @@ class TilePass(LaminaPass):
       one iteration needs (`memref.alloca`); one that is dynamic or above 64 KiB stays a whole buffer, the destination
       where the last stage computes that from it.
     - Elementwise stages over contiguous buffers run over one long axis in blocks instead.
+    - `blocked`: all stages with the same schedule go into one loop over blocks of that axis, products included.
+    - `transpose`: the axes of `merge` become one; rows and columns in blocks, all others one by one.
     - `contraction`: batch axes one by one, columns in panels of their tile, rows in blocks. What is left for
       `vectorize` stays in the schedule, with `whole`, the sizes of the axes that were cut (-1: dynamic).
     """
@@ -74,7 +79,11 @@ def tile_function(function: func.FuncOp) -> None:
     constants = Constants(block)
     groups = find_groups(block, constants)
     for group in groups:
-        if group.schedule.kind == "contraction":
+        if group.schedule.blocked is not None:
+            tile_blocks(group, constants)
+        elif group.schedule.kind == "transpose":
+            tile_contraction(merge_axes(group, constants), constants)
+        elif group.schedule.kind == "contraction":
             tile_contraction(group, constants)
         elif not collapse_elementwise(group, constants):
             tile_rows(group, constants)
@@ -198,8 +207,8 @@ class _Cut:
         if self.drops:
             return Part(position, None)
         if isinstance(self.size, int) and self.size % self.step == 0:
-            return Part(position, self.step)
-        return Part(position, emitter.minimum(emitter.subtract(self.size, position), self.step))
+            return Part(position, self.step, self.step)
+        return Part(position, emitter.minimum(emitter.subtract(self.size, position), self.step), self.step)
 
 
 def tile_contraction(group: Group, constants: Constants) -> None:
@@ -233,7 +242,7 @@ def tile_contraction(group: Group, constants: Constants) -> None:
     _finish(group)
 
 
-DONE_BY_TILE = ("parallel", "grain")
+DONE_BY_TILE = ("parallel", "grain", "merge")
 
 
 def _remaining_schedule(schedule: Attribute, whole: Mapping[str, int]) -> Attribute:

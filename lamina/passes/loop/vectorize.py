@@ -18,16 +18,19 @@ from lamina.passes.base import LaminaPass
 from lamina.passes.loop.bufferizer import ALIGNMENT
 from lamina.passes.loop.cleanup import erase_dead_ops
 from lamina.passes.loop.contraction import Contraction, Epilogue, read_contraction
-from lamina.passes.loop.emitter import Constants, Emitter, Index
+from lamina.passes.loop.emitter import Constants, Emitter, Index, scalar_attribute, vector_of
 from lamina.passes.loop.structured import (
     Linear,
     Schedule,
+    axes_of,
     body_block,
     element_type,
     extent,
     require_buffers,
 )
 from lamina.passes.loop.vector_access import VectorAxis, VectorMemory, at_shape, present_axes, vector_body
+from lamina.passes.loop.vectorize_columns import lower_columns
+from lamina.passes.loop.vectorize_transpose import lower_transpose
 
 LANES = 16
 """Vectors narrower than a tile are rounded up to a multiple of this (or, below it, to a power of two) and masked."""
@@ -59,7 +62,10 @@ class VectorizePass(LaminaPass):
           vector.transfer_write %y, %d[%i, %j] : vector<8x48xf32>, …
         }
 
-    Remainders of static size are tiles of their own (columns rounded up and masked), dynamic ones are masked tiles.
+    Remainders of static size are tiles of their own (columns rounded up and masked); columns of a dynamic remainder
+    are masked, its rows are half a tile and single ones.
+    Stages of kind `columns` become loops over vectors along that axis (`passes/loop/vectorize_columns.py`), those of
+    kind `transpose` loops over square blocks (`passes/loop/vectorize_transpose.py`).
     Long epilogues run over the rows of the tile, stored on the stack. Raises LaminaError for a scheduled op that is no
     contraction.
     """
@@ -92,8 +98,43 @@ def vectorize_function(function: func.FuncOp) -> None:
         for stage in stages:
             stage.detach()
             stage.erase()
-    if scheduled:
+    columns = [
+        (op, schedule)
+        for op in function.walk()
+        if isinstance(op, linalg.GenericOp) and (schedule := Schedule.of(op)) and schedule.kind == "columns"
+    ]
+    for op, schedule in columns:
+        require_buffers(op)
+        for stage in lower_columns(op, schedule, constants):
+            stage.detach()
+            stage.erase()
+    turned = [
+        (op, schedule)
+        for op in function.walk()
+        if isinstance(op, linalg.GenericOp) and (schedule := Schedule.of(op)) and schedule.kind == "transpose"
+    ]
+    for op, schedule in turned:
+        require_buffers(op)
+        lower_transpose(op, schedule, constants)
+        op.detach()
+        op.erase()
+    if scheduled or columns or turned:
         erase_dead_ops(function.body.block)
+
+
+@dataclass(frozen=True)
+class DepthBlock:
+    """The part of reduction `dim` from `start` to `end` of `size`; parts but the last are `step` long."""
+
+    dim: int
+    start: SSAValue
+    end: Index
+    size: int
+    step: int
+
+    def is_multiple_of(self, count: int) -> bool:
+        """Whether every part is."""
+        return self.size % count == 0 and self.step % count == 0
 
 
 Positions = dict[int, Index]
@@ -125,18 +166,48 @@ class _TileLoops:
 
     def _columns(self, emitter: Emitter, at: Positions) -> None:
         def panel(inner: Emitter, start: Index, axis: VectorAxis) -> None:
-            self._rows(inner, {**at, axis.dim: start}, axis)
+            self._depth(inner, {**at, axis.dim: start}, axis)
 
         self._tiles(emitter, self.contraction.column, self.contraction.schedule.column, _padded, panel)
 
-    def _rows(self, emitter: Emitter, at: Positions, column: VectorAxis) -> None:
+    def _depth(self, emitter: Emitter, at: Positions, column: VectorAxis) -> None:
+        """The reduction in blocks, where the schedule has any: all rows take what one block has of a panel."""
+        blocks = self._depth_blocks()
+        if blocks is None:
+            self._rows(emitter, at, column)
+            return
+        dim, size, step = blocks
+
+        def block(inner: Emitter, start: SSAValue) -> None:
+            end = inner.add(start, step)
+            end = end if size % step == 0 else inner.minimum(end, size)
+            self._rows(inner, at, column, DepthBlock(dim, start, end, size, step))
+
+        emitter.loop(0, size, step, block)
+
+    def _depth_blocks(self) -> tuple[int, int, int] | None:
+        """The reduction that is done in blocks, its size and theirs; None where all is done in one go."""
+        contraction, schedule = self.contraction, self.contraction.schedule
+        names = axes_of(contraction.op)
+        steps = dict(schedule.block)
+        blocked = [dim for dim in contraction.reductions if names is not None and names[dim] in steps]
+        if names is None or contraction.row is None or len(blocked) != 1:
+            return None
+        rows = self.extents[contraction.row]
+        cut = dict(schedule.whole).get(schedule.row or "") is not None
+        if not cut and (not isinstance(rows, int) or rows > dict(schedule.block).get(schedule.row or "", 0)):
+            return None  # more rows than `partial_sums` has
+        size, step = self.extents[blocked[0]], steps[names[blocked[0]]]
+        return None if not isinstance(size, int) or size <= step else (blocked[0], size, step)
+
+    def _rows(self, emitter: Emitter, at: Positions, column: VectorAxis, depth: DepthBlock | None = None) -> None:
         row = self.contraction.row
         if row is None:
             self._tile(emitter, at, [column])
             return
 
         def block(inner: Emitter, start: Index, axis: VectorAxis) -> None:
-            self._tile(inner, {**at, axis.dim: start}, [axis, column])
+            self._tile(inner, {**at, axis.dim: start}, [axis, column], depth)
 
         self._tiles(emitter, row, self.contraction.schedule.row, _exact, block)
 
@@ -170,7 +241,10 @@ class _TileLoops:
             full_tile(inner, 0)
 
         def rest_tile(inner: Emitter) -> None:
-            tile(inner, full, VectorAxis(dim, lanes, count))
+            if dim == self.contraction.row and not isinstance(known_rest, int):
+                self._few_rows(inner, full, rest, step, tile)
+            else:
+                tile(inner, full, VectorAxis(dim, lanes, count))
 
         if single:
             emitter.branch(emitter.compare("eq", size, step), first_tile, None if known_rest == 0 else rest_tile)
@@ -184,8 +258,44 @@ class _TileLoops:
         elif not isinstance(rest, int) and known_rest != 0:
             emitter.branch(emitter.compare("sgt", rest, 0), rest_tile)
 
-    def _tile(self, emitter: Emitter, at: Positions, axes: Sequence[VectorAxis]) -> None:
-        _Tile(self, at, VectorMemory(axes)).emit(emitter)
+    def _few_rows(
+        self,
+        emitter: Emitter,
+        start: Index,
+        count: Index,
+        step: int,
+        tile: Callable[[Emitter, Index, VectorAxis], None],
+    ) -> None:
+        """Fewer rows than a tile has, how many is known at run time: half a tile, then one row after the other.
+
+        A masked tile would compute all of its rows: many times the work where a symbolic batch is one.
+        """
+        row = self.contraction.row
+        assert row is not None
+        end, half = emitter.add(start, count), step // 2
+        single = start
+        if half > 1 and step % half == 0:
+
+            def half_tile(inner: Emitter) -> None:
+                tile(inner, start, VectorAxis(row, half))
+
+            emitter.branch(emitter.compare("sge", count, half), half_tile)
+            single = emitter.add(start, emitter.round_down(count, half))
+
+        emitter.loop(single, end, 1, lambda inner, position: tile(inner, position, VectorAxis(row, 1)))
+
+    def _tile(
+        self, emitter: Emitter, at: Positions, axes: Sequence[VectorAxis], depth: DepthBlock | None = None
+    ) -> None:
+        _Tile(self, at, VectorMemory(axes), depth).emit(emitter)
+
+    def partial_sums(self) -> SSAValue:
+        """Stack space for the tiles of all rows of a panel."""
+        contraction, schedule = self.contraction, self.contraction.schedule
+        row, column = schedule.row or "", schedule.column or ""
+        rows = dict(schedule.block).get(row, schedule.tile_of(row))
+        rows = -(-rows // schedule.tile_of(row)) * schedule.tile_of(row)
+        return self.scratch_for((rows, schedule.tile_of(column)), contraction.accumulator)
 
     def scratch_for(self, shape: Sequence[int], type_: SSAValue) -> SSAValue:
         """Stack space for a tile, outside the loops."""
@@ -212,19 +322,54 @@ def _exact(count: int) -> int:
 class _Tile:
     """One tile: accumulators through the reduction loops, the epilogues, the stores."""
 
-    def __init__(self, loops: _TileLoops, at: Positions, memory: VectorMemory):
+    def __init__(self, loops: _TileLoops, at: Positions, memory: VectorMemory, depth: DepthBlock | None = None):
         self.loops = loops
         self.contraction = loops.contraction
         self.at = at
         self.memory = memory
+        self.depth = depth
         self.rank = len(loops.extents)
 
     def emit(self, emitter: Emitter) -> None:
         """Emit the tile."""
+        self.memory.prepare(emitter, self.contraction.positions)
+        if self.depth is None:
+            self._finish(emitter, self._sum(emitter, self._initial(emitter)))
+        else:
+            self._emit_block(emitter, self.depth)
+
+    def _emit_block(self, emitter: Emitter, depth: DepthBlock) -> None:
+        """Add what one block of the reduction gives to the partial sums; the last block finishes the tile.
+
+        Each block is summed from zero: rounding errors grow with its length and with the number of blocks.
+        """
+        row, column = self.memory.axes
+        identity = (Linear(((row.dim, 1),), 0), Linear(((column.dim, 1),), 0))
+        whole = VectorMemory([VectorAxis(row.dim, row.lanes), VectorAxis(column.dim, column.lanes)])
+        partial = self.loops.partial_sums()
+        local = self._positions({**self.at, column.dim: 0})
+        element = element_type(self.contraction.accumulator)
+        zero = emitter.splat(scalar_attribute(0, element), vector_of(self.memory.shape, element))
+        sums = self._sum(emitter, zero)
+
+        def start(inner: Emitter) -> None:
+            total = inner.value(_add(self.contraction, self._initial(inner), sums))
+            whole.write(inner, total, partial, identity, local)
+
+        def proceed(inner: Emitter) -> None:
+            total = inner.value(_add(self.contraction, whole.read(inner, partial, identity, local), sums))
+            last = inner.compare("eq", depth.end, depth.size)
+            inner.branch(
+                last,
+                lambda final: self._finish(final, total),
+                lambda middle: whole.write(middle, total, partial, identity, local),
+            )
+
+        emitter.branch(emitter.compare("eq", depth.start, 0), start, proceed)
+
+    def _finish(self, emitter: Emitter, result: SSAValue) -> None:
+        """What is done with the sums."""
         contraction = self.contraction
-        self.memory.prepare(emitter, contraction.positions)
-        initial = self._initial(emitter)
-        result = self._reduce(emitter, initial, dict(self.at), list(contraction.reductions))
         if not contraction.epilogues:
             self.memory.write(
                 emitter, result, contraction.accumulator, contraction.positions[-1], self._positions(self.at)
@@ -247,31 +392,60 @@ class _Tile:
 
     # The reduction
 
-    def _reduce(self, emitter: Emitter, initial: SSAValue, at: Positions, dims: list[int]) -> SSAValue:
+    def _sum(self, emitter: Emitter, initial: SSAValue) -> SSAValue:
+        """All products added to the initial tile, in as many tiles as the schedule says."""
+        zero = _zero(emitter, initial)
+        tiles = [initial] + [zero] * (self._accumulators() - 1)
+        first, *others = self._reduce(emitter, tiles, dict(self.at), list(self.contraction.reductions))
+        for other in others:
+            first = emitter.value(_add(self.contraction, first, other))
+        return first
+
+    def _accumulators(self) -> int:
+        """The tiles that take turns: as many as the schedule says, more where a few rows leave registers free."""
+        contraction, schedule = self.contraction, self.contraction.schedule
+        if contraction.row is None:
+            return schedule.accumulators
+        free = schedule.tile_of(schedule.row or "") // self.memory.axes[0].lanes
+        return max(schedule.accumulators, min(schedule.unroll, free))
+
+    def _reduce(
+        self, emitter: Emitter, tiles: Sequence[SSAValue], at: Positions, dims: list[int]
+    ) -> Sequence[SSAValue]:
         if not dims:
-            return self._step(emitter, initial, at)
+            return [self._step(emitter, tiles[0], at), *tiles[1:]]
         dim, inner_dims = dims[0], dims[1:]
         size = self.loops.extents[dim]
         unroll = 1 if inner_dims else self.contraction.schedule.unroll
+        lower: Index = 0
+        depth = self.depth if self.depth is not None and self.depth.dim == dim else None
+        if depth is not None:
+            lower, size = depth.start, depth.end
         unroll = min(unroll, size) if isinstance(size, int) and size > 0 else unroll
-        main = emitter.round_down(size, unroll)
+        if depth is not None and depth.is_multiple_of(unroll):
+            main: Index = size
+        else:
+            main = emitter.add(lower, emitter.round_down(emitter.subtract(size, lower), unroll))
 
         def run(step: int) -> Callable[[Emitter, SSAValue, Sequence[SSAValue]], Sequence[SSAValue]]:
             def body(inner: Emitter, index: SSAValue, carried: Sequence[SSAValue]) -> Sequence[SSAValue]:
-                value = carried[0]
+                values = list(carried)
                 for offset in range(step):
-                    value = self._reduce(inner, value, {**at, dim: inner.add(index, offset)}, inner_dims)
-                return [value]
+                    here = {**at, dim: inner.add(index, offset)}
+                    # The tiles take turns.
+                    turn = 0 if inner_dims else offset % len(values)
+                    values[turn:] = self._reduce(inner, values[turn:], here, inner_dims)
+                return values
 
             return body
 
-        (value,) = emitter.for_loop(0, main, unroll, [initial], run(unroll))
+        tiles = emitter.for_loop(lower, main, unroll, tiles, run(unroll))
         if isinstance(size, int) and isinstance(main, int):
             for position in range(main, size):
-                value = self._reduce(emitter, value, {**at, dim: position}, inner_dims)
+                tiles = self._reduce(emitter, tiles, {**at, dim: position}, inner_dims)
         elif main is not size:
-            (value,) = emitter.for_loop(main, size, 1, [value], run(1))
-        return value
+            tiles = emitter.for_loop(main, size, 1, tiles, run(1))
+        return tiles
 
     def _step(self, emitter: Emitter, accumulator: SSAValue, at: Positions) -> SSAValue:
         contraction, memory = self.contraction, self.memory
@@ -373,6 +547,22 @@ class _Tile:
         for buffer, value in values.items():
             if contraction.is_needed(buffer):
                 memory.write(emitter, value, buffer, accesses[buffer], positions)
+
+
+def _zero(emitter: Emitter, tile: SSAValue) -> SSAValue:
+    """A tile of zeros like another one."""
+    if not is_vector(tile.type):
+        return emitter.scalar_constant(0, tile.type)
+    return emitter.splat(scalar_attribute(0, tile.type.get_element_type()), tile.type)
+
+
+def _add(contraction: Contraction, left: SSAValue, right: SSAValue) -> Operation:
+    """The sum of two tiles."""
+    terminator = body_block(contraction.op).last_op
+    total = None if terminator is None else terminator.operands[0].owner
+    op_type = arith.AddfOp if isinstance(total, arith.AddfOp) else arith.AddiOp
+    properties = total.properties if isinstance(total, arith.AddfOp | arith.AddiOp) else {}
+    return op_type.create(operands=[left, right], result_types=[left.type], properties=properties)
 
 
 def _cast(op: Operation, value: SSAValue) -> Operation:

@@ -43,7 +43,8 @@ class DiskCache:
         """The path of an entry, which counts as used now; None when there is none."""
         path = self.path(name)
         try:
-            os.utime(path)
+            # The time of modification stays: what was found out about the content is remembered by it.
+            os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
         except FileNotFoundError:
             return None
         except OSError:  # a cache that may be read but not written
@@ -101,7 +102,7 @@ class DiskCache:
                     continue
                 status = file.stat(follow_symlinks=False)
                 if not file.name.startswith(TEMPORARY_PREFIX):
-                    entries.append((status.st_mtime, status.st_size, file.path))
+                    entries.append((max(status.st_atime, status.st_mtime), status.st_size, file.path))
                 elif now - status.st_mtime > ABANDONED_SECONDS:
                     os.unlink(file.path)
         total = sum(size for _, size, _ in entries)

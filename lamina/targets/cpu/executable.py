@@ -6,7 +6,7 @@ import ctypes
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,8 @@ from lamina import knobs
 from lamina.artefact import Artefact, Manifest, TensorInfo
 from lamina.diagnostics import LaminaError
 from lamina.plugins import Plugin
-from lamina.targets.cpu import abi, host, llvm
+from lamina.targets.cpu import abi, direct_call, host, llvm
+from lamina.targets.cpu.direct_call import address_of
 from lamina.targets.cpu.externs import ExternLinks
 from lamina.targets.cpu.thread_pool import thread_pool
 from lamina.targets.signature import Signature, Sizes, check_output, check_overlaps
@@ -25,6 +26,8 @@ Array = npt.NDArray[Any]
 ALIGNMENT = 64
 REMEMBERED_PLANS = 4096
 """Distinct combinations of input shapes whose plans are kept."""
+DIRECT_BYTES = 1 << 20
+"""Outputs of more are not allocated before the inputs are known to be right."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +39,17 @@ class _Plan:
     arena_bytes: int
     outputs: tuple[tuple[Sizes, np.dtype[Any], int, int | None], ...]
     """Shape, dtype, bytes and aliased input of every output."""
+    table: direct_call.Table
+    """What the short way compares arguments with."""
+    fresh_bytes: int
+    """Bytes of the outputs with memory of their own."""
 
 
 class _CallContext:
-    """What one call at a time owns: the native context, its argument array, its arena."""
+    """What one call at a time owns: the native context, its argument array, its arena.
+
+    `plan` and `threads`: what `frame` is ready for.
+    """
 
     def __init__(self, template: abi.Context, arguments: int):
         self.native = abi.Context.from_buffer_copy(template)
@@ -49,6 +59,24 @@ class _CallContext:
         self.arena_bytes = -1
         self.arena_address = 0
         self._arena: Array | None = None
+        self.plan: _Plan | None = None
+        self.threads = 0
+        self.frame = direct_call.Frame(
+            context=self.address, arguments=self.arguments_address, array_type=id(np.ndarray), count=arguments - 1
+        )
+        self.frame_address = ctypes.addressof(self.frame)
+
+    def prepare(self, plan: _Plan, threads: int, main: int, inputs: int) -> None:
+        """Make `frame` ready for calls of this plan; raises LaminaError when there is no memory for the arena."""
+        self.plan = None
+        self.reserve(plan.arena_bytes)
+        self.arguments[0] = self.arena_address
+        self.native.thread_count = threads
+        self.frame.main = main
+        self.frame.sizes = ctypes.addressof(plan.sizes)
+        self.frame.table = plan.table.address
+        self.frame.inputs = inputs
+        self.plan, self.threads = plan, threads
 
     def reserve(self, size: int) -> None:
         """Have an arena of at least `size` bytes; raises LaminaError when there is not that much memory."""
@@ -88,14 +116,19 @@ class Executable:
         self._pool = thread_pool()
         imports = {**self._pool.conversions, **self._externs.addresses}
         self._library = llvm.Library(artefact.objects, (abi.MAIN, abi.PLAN), imports)
-        self._main = abi.ENTRY_TYPE(self._library.address(abi.MAIN))
+        self._main_address = self._library.address(abi.MAIN)
+        self._main = abi.ENTRY_TYPE(self._main_address)
+        self._input_count = len(self._signature.inputs)
+        self._call_arrays = self._pool.call_arrays
         self._native_plan = abi.ENTRY_TYPE(self._library.address(abi.PLAN))
         self.threads = _checked_threads(threads) if threads is not None else host.default_threads()
         self._plans: dict[tuple[Sizes, ...], _Plan] = {}
         self._contexts: list[_CallContext] = []
+        self._recent: _Plan | None = None
+        self._named_out = self._signature.has_input("out")
         constants = [np.require(artefact.constants[key], requirements=("C", "A")) for key in self.manifest.constants]
         self._constants = constants
-        self._constant_addresses = (ctypes.c_void_p * max(1, len(constants)))(*map(_address, constants))
+        self._constant_addresses = (ctypes.c_void_p * max(1, len(constants)))(*map(address_of, constants))
         self._template = abi.new_context(
             constants=ctypes.addressof(self._constant_addresses),
             pool=self._pool.state,
@@ -149,7 +182,9 @@ class Executable:
         output that aliases an input is the caller's array, updated in place. Raises LaminaError before anything runs
         for a wrong name, count, dtype, shape or storage, and afterwards for what the model itself found wrong.
         """
-        out = None if self._signature.has_input("out") else named.pop("out", None)
+        if not named:
+            return self._run(arrays, None, self.threads)
+        out = None if self._named_out else named.pop("out", None)
         return self._run(self._signature.order(arrays, named) if named else arrays, out, self.threads)
 
     def call(
@@ -166,12 +201,17 @@ class Executable:
         return self._run(inputs, out, count)
 
     def _run(self, values: Sequence[object], out: object, threads: int) -> tuple[Array, ...]:
+        recent = self._recent
+        if recent is not None:
+            results = self._run_directly(recent, tuple(values), out, threads)
+            if results is not None:
+                return results
         signature = self._signature
         if len(values) != len(signature.inputs):
             values = signature.order(values, {})
         arrays = [signature.array(index, value) for index, value in enumerate(values)]
         plan = self._plans.get(key := tuple([array.shape for array in arrays])) or self._make_plan(key)
-        addresses = [_address(array) for array in arrays]
+        addresses = [address_of(array) for array in arrays]
         if out is None:
             outputs: list[Array] = []
             for shape, dtype, size, alias in plan.outputs:
@@ -184,12 +224,56 @@ class Executable:
         else:
             outputs = self._given_outputs(out, plan, arrays)
             addresses += [
-                _address(array) for array, entry in zip(outputs, plan.outputs, strict=True) if entry[3] is None
+                address_of(array) for array, entry in zip(outputs, plan.outputs, strict=True) if entry[3] is None
             ]
         if out is not None or signature.donated:
             self._check_overlaps([*arrays, *(outputs[index] for index in self._separate_outputs)], addresses)
         self._execute(plan, addresses, threads)
+        if direct_call.LAYOUT is not None and not self._externs.addresses:
+            self._recent = plan
         return tuple(outputs)
+
+    def _run_directly(
+        self, plan: _Plan, arrays: tuple[Any, ...], out: object, threads: int
+    ) -> tuple[Array, ...] | None:
+        """The outputs if the arguments are as in the plan; None, and nothing has run, where only `_run` can tell."""
+        if len(arrays) != self._input_count:
+            return None
+        if out is not None:
+            if not isinstance(out, list | tuple) or self._signature.donated:
+                return None
+            outputs = results = tuple(cast("Sequence[Array]", out))
+            if len(outputs) != len(plan.outputs):
+                return None
+        elif plan.fresh_bytes > DIRECT_BYTES:
+            return None
+        elif self._signature.donated:
+            results = tuple(
+                [
+                    arrays[alias] if alias is not None else _allocate(shape, dtype, size)[0]
+                    for shape, dtype, size, alias in plan.outputs
+                ]
+            )
+            outputs = tuple([results[index] for index in self._separate_outputs])
+        else:
+            outputs = results = tuple([_allocate(shape, dtype, size)[0] for shape, dtype, size, _ in plan.outputs])
+        try:
+            context = self._contexts.pop()
+        except IndexError:
+            return None
+        if context.plan is not plan or context.threads != threads:
+            try:
+                context.prepare(plan, threads, self._main_address, self._input_count)
+            except LaminaError:  # these inputs may need less memory than the last ones
+                return None
+        if threads > 1:
+            self._pool.ensure(threads)
+        code = self._call_arrays(context.frame_address, id(arrays), id(outputs))
+        message = abi.error_text(context.native) if code > 0 else ""
+        self._contexts.append(context)
+        if code > 0:
+            raise LaminaError(message)
+        return results if code == 0 else None
 
     def _execute(self, plan: _Plan, addresses: list[int], threads: int) -> None:
         try:
@@ -200,7 +284,7 @@ class Executable:
         context.reserve(plan.arena_bytes)
         context.arguments[:] = [context.arena_address, *addresses]
         native = context.native
-        native.thread_count = threads
+        native.thread_count = context.threads = threads
         native.error_code = 0
         if threads > 1:
             self._pool.ensure(threads)
@@ -247,7 +331,18 @@ class Executable:
                 shape = tuple(next(remaining) if isinstance(size, str) else size for size in info.shape)
             outputs.append((shape, info.dtype, _bytes(shape, info.dtype), info.alias))
         every_size = [arena_bytes, *sizes, *output_sizes]
-        plan = _Plan((ctypes.c_int64 * len(every_size))(*every_size), arena_bytes, tuple(outputs))
+        inputs = [
+            (shape, info.dtype, _bytes(shape, info.dtype), index in signature.donated)
+            for index, (info, shape) in enumerate(zip(signature.inputs, shapes, strict=True))
+        ]
+        fresh = [(shape, dtype, size, True) for shape, dtype, size, alias in outputs if alias is None]
+        plan = _Plan(
+            (ctypes.c_int64 * len(every_size))(*every_size),
+            arena_bytes,
+            tuple(outputs),
+            direct_call.Table([*inputs, *fresh]),
+            sum(size for _, _, size, _ in fresh),
+        )
         if len(self._plans) >= REMEMBERED_PLANS:
             self._plans.clear()
         self._plans[shapes] = plan
@@ -294,10 +389,6 @@ def _checked_threads(threads: int) -> int:
     return threads
 
 
-def _address(array: Array) -> int:
-    return array.__array_interface__["data"][0]
-
-
 def _bytes(shape: Sizes, dtype: np.dtype[Any]) -> int:
     size = dtype.itemsize
     for length in shape:
@@ -311,6 +402,6 @@ def _allocate(shape: Sizes, dtype: np.dtype[Any], size: int) -> tuple[Array, int
         memory = np.empty(size + ALIGNMENT, np.uint8)
     except (MemoryError, ValueError):
         raise LaminaError(f"not enough memory: a call with these shapes needs {size / 2**30:.1f} GiB at once") from None
-    address = _address(memory)
+    address = address_of(memory)
     offset = -address % ALIGNMENT
     return np.ndarray(shape, dtype, memory, offset), address + offset

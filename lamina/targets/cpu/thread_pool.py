@@ -8,7 +8,7 @@ import os
 import threading
 
 from lamina import knobs
-from lamina.targets.cpu import host, llvm, narrow_floats, runtime_ir
+from lamina.targets.cpu import direct_call, host, llvm, narrow_floats, runtime_ir
 from lamina.targets.cpu.cache import cache_key, disk_cache
 
 
@@ -16,18 +16,21 @@ class ThreadPool:
     """Worker threads for parallel loops, shared by all executables of the process.
 
     `parallel_for`, `allocate`, `release` and `state` are the addresses that a call context holds (docs/architecture.md,
-    ABI), `conversions` those of the functions that generated code may call by name. Loops are safe from several threads
+    ABI), `conversions` those of the functions that generated code may call by name, `call_arrays` the short way into
+    compiled code (`direct_call`). Loops are safe from several threads
     at once, nested, and in the child of a fork, where workers are started anew when they are next needed. Where the
     platform has no pool, loops run serially.
     """
 
     def __init__(self) -> None:
-        self._library = llvm.Library([_runtime_object()], (*runtime_ir.EXPORTS, *narrow_floats.EXPORTS))
+        exports = (*runtime_ir.EXPORTS, *narrow_floats.EXPORTS, *direct_call.EXPORTS)
+        self._library = llvm.Library([_runtime_object()], exports)
         self.conversions = {name: self._library.address(name) for name in narrow_floats.EXPORTS}
         self.parallel_for = self._library.address("lamina.parallel_for")
         self.allocate = self._library.address("lamina.allocate")
         self.release = self._library.address("lamina.release")
         self.state = self._library.address("lamina.pool.state")
+        self.call_arrays = direct_call.CALL_TYPE(self._library.address("lamina.call_arrays"))
         self.workers = 0
         self._asked = 0
         self._lock = threading.Lock()
@@ -76,7 +79,7 @@ class ThreadPool:
 
 def _runtime_object() -> bytes:
     description = host.host_description()
-    text = runtime_ir.runtime_text(description.triple) + narrow_floats.TEXT
+    text = runtime_ir.runtime_text(description.triple) + narrow_floats.TEXT + direct_call.direct_call_text()
     options = description.llvm_options()
     name = f"{cache_key(text, str(options))}.o"
     store = disk_cache()

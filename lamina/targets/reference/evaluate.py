@@ -15,6 +15,7 @@ from xdsl.traits import SymbolTable
 from lamina.diagnostics import LaminaError, location_text
 from lamina.dialects.graph.base import Array, GraphOp
 from lamina.dialects.graph.constant import ConstantOp
+from lamina.dialects.graph.scan import ScanOp
 from lamina.passes.graph.evaluation import checked, evaluate_op, mismatch
 from lamina.resources import ResourceStore
 
@@ -101,6 +102,12 @@ class Evaluator:
             values = self.region(body, values, environment)
         return tuple(checked(result, array, op) for result, array in zip(op.results, values, strict=True))
 
+    def scan(self, op: Operation, environment: Environment) -> tuple[Array, ...]:
+        operands = [environment[operand] for operand in op.operands]
+        loop = cast(ScanOp, op)
+        values = loop.run(operands, lambda arguments: self.region(loop.body_region, arguments, environment))
+        return tuple(checked(result, array, op) for result, array in zip(op.results, values, strict=True))
+
     def region(self, region: Region, arguments: Sequence[Array], environment: Environment) -> tuple[Array, ...]:
         """Run a region that sees the values around it."""
         block = region.block
@@ -134,6 +141,7 @@ CASES: Mapping[str, Callable[[Evaluator, Operation, Environment], tuple[Array, .
     "graph.constant": Evaluator.constant,
     "graph.if": Evaluator.conditional,
     "graph.while": Evaluator.loop,
+    "graph.scan": Evaluator.scan,
     "func.call": Evaluator.function_call,
 }
 

@@ -96,7 +96,10 @@ class LaminaOptMain(xDSLOptMain):
 
             return LlvmTextTarget
 
+        from lamina.lowering.to_gpu_text.opt_targets import gpu_targets
+
         self.available_targets["llvm-text"] = llvm_text
+        self.available_targets |= gpu_targets()
         self.available_targets = merged("target", self.available_targets, self.ctx.plugins, lambda one: one.targets)
 
     def register_all_frontends(self) -> None:

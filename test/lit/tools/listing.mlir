@@ -9,7 +9,7 @@
 // PASSES: other passes:
 // PASSES: cse
 // PHASES: kernels: main calls kernels
-// PHASES-NEXT: passes: form-kernels,share-kernels,decompose,canonicalize
+// PHASES-NEXT: passes: form-kernels,remove-barriers,share-kernels,decompose,canonicalize
 // PHASES-NEXT: dialects at its end: builtin, func, graph
 // DIALECTS: arith (Lamina)
 // DIALECTS: graph (Lamina)

@@ -5,7 +5,7 @@
 // RUN: diff %t.phases.mlir %t.to.mlir
 // RUN: lamina-opt %t.to.mlir --from kernels --to hardware | filecheck %s --check-prefix HARDWARE
 
-// EXPANDED: assign-target,infer-types,canonicalize,{{.*}},form-kernels,share-kernels,decompose,canonicalize
+// EXPANDED: assign-target,{{.*}}infer-types,canonicalize,{{.*}},form-kernels,remove-barriers,share-kernels,decompose,canonicalize
 
 // HARDWARE: func.func @main(%arena
 

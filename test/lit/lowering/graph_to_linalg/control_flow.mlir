@@ -38,3 +38,27 @@ func.func @loop(%p: tensor<i1>, %x: tensor<?xf32> {lamina.dims = ["n"]}) -> tens
   }
   func.return %1 : tensor<?xf32>
 }
+
+// CHECK-LABEL: func.func @scan
+// CHECK:       %[[N:.*]] = tensor.dim %x
+// CHECK:       %[[STACK:.*]] = tensor.empty
+// CHECK:       scf.for %[[I:.*]] = %{{.*}} to %[[N]] step %{{.*}} iter_args(%{{.*}} = %h, %[[S:.*]] = %[[STACK]])
+// CHECK:         %[[LAST:.*]] = arith.subi %[[N]]
+// CHECK:         %[[P:.*]] = arith.subi %[[LAST]], %[[I]]
+// CHECK:         %[[ROW:.*]] = tensor.extract_slice %x[%[[P]], 0] [1, 4] [1, 1] : tensor<?x4xf32> to tensor<4xf32>
+// CHECK:         %[[Y:.*]] = func.call @exp4(%[[ROW]]
+// CHECK:         %[[NEXT:.*]] = tensor.insert_slice %[[Y]] into %[[S]][%[[P]], 0] [1, 4] [1, 1]
+// CHECK-NEXT:    scf.yield %[[Y]], %[[NEXT]]
+func.func private @exp4(%x: tensor<4xf32>) -> tensor<4xf32> attributes {lamina.kernel} {
+  %0 = graph.exp %x : tensor<4xf32>
+  func.return %0 : tensor<4xf32>
+}
+
+func.func @scan(%x: tensor<?x4xf32> {lamina.dims = ["n", "4"]}, %h: tensor<4xf32>) -> (tensor<4xf32>, tensor<?x4xf32>) {
+  %0, %1 = graph.scan %i, (%c = %h) over (%row = %x) reverse
+    : (tensor<4xf32>, tensor<?x4xf32>) -> (tensor<4xf32>, tensor<?x4xf32>) {
+    %2 = func.call @exp4(%row) : (tensor<4xf32>) -> tensor<4xf32>
+    graph.yield %2, %2 : tensor<4xf32>, tensor<4xf32>
+  }
+  func.return %0, %1 : tensor<4xf32>, tensor<?x4xf32>
+}

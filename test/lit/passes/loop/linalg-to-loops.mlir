@@ -51,3 +51,19 @@ func.func @fill(%v: f32, %y: memref<?xf32>) {
   linalg.fill ins(%v : f32) outs(%y : memref<?xf32>)
   func.return
 }
+
+// A short reduction outside the contiguous axis comes innermost, and is carried.
+// CHECK-LABEL: func.func @window
+// CHECK: scf.for [[I:%.*]] =
+// CHECK-NEXT: [[START:%.*]] = memref.load %y[[[I]]]
+// CHECK-NEXT: [[R:%.*]] = scf.for [[K:%.*]] = {{.*}} iter_args([[A:%.*]] = [[START]])
+// CHECK: memref.store [[R]], %y[[[I]]]
+func.func @window(%x: memref<2x8xf32>, %y: memref<8xf32>) {
+  linalg.generic {indexing_maps = [affine_map<(k, i) -> (k, i)>, affine_map<(k, i) -> (i)>],
+    iterator_types = ["reduction", "parallel"]} ins(%x : memref<2x8xf32>) outs(%y : memref<8xf32>) {
+  ^bb0(%a: f32, %b: f32):
+    %m = arith.maximumf %a, %b : f32
+    linalg.yield %m : f32
+  }
+  func.return
+}

@@ -71,3 +71,20 @@ func.func private @contraction(%a: memref<100x7xf32>, %b: memref<7x96xf32>, %c: 
   }
   func.return
 }
+
+// A packed right operand: each panel is a view of its own, read from front to back.
+// CHECK-LABEL: func.func private @panels
+func.func private @panels(%a: memref<8x64xf32>, %b: memref<3x64x48xf32>, %c: memref<8x100xf32>) attributes {lamina.kernel} {
+  // CHECK: scf.forall ([[J:%.*]]) = (0) to (100) step (48)
+  // CHECK: [[P:%.*]] = arith.divui [[J]], {{%.*}} : index
+  // CHECK-NEXT: memref.subview %b{{\[}}[[P]], 0, 0] [1, 64, {{%.*}}] [1, 1, 1] : memref<3x64x48xf32> to memref<64x?xf32, strided<[48, 1], offset: ?>>
+  // CHECK: linalg.generic {indexing_maps = [affine_map<(d0, d1, d2) -> (d0, d1)>, affine_map<(d0, d1, d2) -> (d1, d2)>
+  linalg.generic {indexing_maps = [affine_map<(m, k, n) -> (m, k)>, affine_map<(m, k, n) -> (n floordiv 48, k, n mod 48)>, affine_map<(m, k, n) -> (m, n)>], iterator_types = ["parallel", "reduction", "parallel"]} ins(%a, %b : memref<8x64xf32>, memref<3x64x48xf32>) outs(%c : memref<8x100xf32>)
+    attrs = {lamina.axes = ["m", "k", "n"], lamina.schedule = {kind = "contraction", row = "m", column = "n", tile = {m = 8 : i64, n = 48 : i64}, block = {m = 8 : i64}, parallel = ["n", "m"]}} {
+  ^bb0(%x: f32, %y: f32, %s: f32):
+    %p = arith.mulf %x, %y : f32
+    %t = arith.addf %s, %p : f32
+    linalg.yield %t : f32
+  }
+  func.return
+}

@@ -38,13 +38,18 @@ func.func private @bias(%a: memref<16x8xf32>, %b: memref<8x20xf32>, %v: memref<2
   func.return
 }
 
-// Sizes that are not known: what remains is masked.
+// Rows whose number is not known: what remains of them is half a tile, then one after the other.
 // CHECK-LABEL: func.func private @dynamic
 func.func private @dynamic(%a: memref<?x8xf32>, %b: memref<8x16xf32>, %c: memref<?x16xf32>) attributes {lamina.kernel} {
   // CHECK: [[REST:%.*]] = arith.subi
-  // CHECK: scf.if
-  // CHECK-NEXT: [[MASK:%.*]] = vector.create_mask [[REST]] : vector<4xi1>
-  // CHECK: vector.transfer_read %a[{{.*}}], {{%.*}}, [[MASK]]
+  // CHECK: vector.outerproduct {{.*}} : vector<4xf32>, vector<16xf32>
+  // CHECK: [[END:%.*]] = arith.addi {{%.*}}, [[REST]]
+  // CHECK: [[MANY:%.*]] = arith.cmpi sge, [[REST]]
+  // CHECK: scf.if [[MANY]]
+  // CHECK: vector.outerproduct {{.*}} : vector<2xf32>, vector<16xf32>
+  // CHECK: scf.for [[ROW:%.*]] = {{%.*}} to [[END]]
+  // CHECK: vector.outerproduct {{.*}} : vector<1xf32>, vector<16xf32>
+  // CHECK: vector.transfer_write {{.*}}, %c[[[ROW]],
   linalg.generic {indexing_maps = [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>],
     iterator_types = ["parallel", "parallel", "reduction"]} ins(%a, %b : memref<?x8xf32>, memref<8x16xf32>) outs(%c : memref<?x16xf32>)
     attrs = {lamina.axes = ["m", "n", "k"], lamina.schedule = {kind = "contraction", row = "m", column = "n", tile = {m = 4, n = 16}}} {
@@ -52,6 +57,52 @@ func.func private @dynamic(%a: memref<?x8xf32>, %b: memref<8x16xf32>, %c: memref
     %p = arith.mulf %x, %y : f32
     %s = arith.addf %z, %p : f32
     linalg.yield %s : f32
+  }
+  func.return
+}
+
+// A sum in blocks: partial sums are kept on the stack, the last block finishes the tile.
+// CHECK-LABEL: func.func private @blocks
+func.func private @blocks(%a: memref<8x600xf32>, %b: memref<600x48xf32>, %c: memref<8x48xf32>) attributes {lamina.kernel} {
+  // CHECK: [[SUMS:%.*]] = memref.alloca() {alignment = 64 : i64} : memref<8x48xf32>
+  // CHECK: scf.for [[FROM:%.*]] = {{.*}} {
+  // CHECK: [[TO:%.*]] = arith.minsi
+  // CHECK: [[SUM:%.*]] = scf.for {{%.*}} = [[FROM]] to [[TO]] {{.*}} -> (vector<8x48xf32>)
+  // CHECK: scf.if
+  // CHECK: vector.transfer_write {{%.*}}, [[SUMS]]
+  // CHECK: [[BEFORE:%.*]] = vector.transfer_read [[SUMS]]
+  // CHECK: [[TOTAL:%.*]] = arith.addf [[BEFORE]], [[SUM]]
+  // CHECK: scf.if
+  // CHECK-NEXT: vector.transfer_write [[TOTAL]], %c
+  // CHECK: vector.transfer_write [[TOTAL]], [[SUMS]]
+  %zero = arith.constant 0.0 : f32
+  linalg.fill ins(%zero : f32) outs(%c : memref<8x48xf32>)
+  linalg.generic {indexing_maps = [affine_map<(m, k, n) -> (m, k)>, affine_map<(m, k, n) -> (k, n)>, affine_map<(m, k, n) -> (m, n)>], iterator_types = ["parallel", "reduction", "parallel"]} ins(%a, %b : memref<8x600xf32>, memref<600x48xf32>) outs(%c : memref<8x48xf32>)
+    attrs = {lamina.axes = ["m", "k", "n"], lamina.schedule = {kind = "contraction", row = "m", column = "n", tile = {m = 8 : i64, n = 48 : i64}, block = {m = 8 : i64, k = 400 : i64}, unroll = 2 : i64}} {
+  ^bb0(%x: f32, %y: f32, %s: f32):
+    %p = arith.mulf %x, %y : f32
+    %t = arith.addf %s, %p : f32
+    linalg.yield %t : f32
+  }
+  func.return
+}
+
+// Few accumulators: two tiles take turns, and are summed at the end.
+// CHECK-LABEL: func.func private @turns
+func.func private @turns(%a: memref<1x64xf32>, %b: memref<64x48xf32>, %c: memref<1x48xf32>) attributes {lamina.kernel} {
+  // CHECK: [[FIRST:%.*]], [[SECOND:%.*]] = scf.for {{.*}} iter_args([[A:%.*]] = {{%.*}}, [[B:%.*]] = {{%.*}}) ->
+  // CHECK: [[NEXT_A:%.*]] = vector.outerproduct {{%.*}}, {{%.*}}, [[A]]
+  // CHECK: [[NEXT_B:%.*]] = vector.outerproduct {{%.*}}, {{%.*}}, [[B]]
+  // CHECK: scf.yield [[NEXT_A]], [[NEXT_B]]
+  // CHECK: arith.addf [[FIRST]], [[SECOND]]
+  %zero = arith.constant 0.0 : f32
+  linalg.fill ins(%zero : f32) outs(%c : memref<1x48xf32>)
+  linalg.generic {indexing_maps = [affine_map<(m, k, n) -> (m, k)>, affine_map<(m, k, n) -> (k, n)>, affine_map<(m, k, n) -> (m, n)>], iterator_types = ["parallel", "reduction", "parallel"]} ins(%a, %b : memref<1x64xf32>, memref<64x48xf32>) outs(%c : memref<1x48xf32>)
+    attrs = {lamina.axes = ["m", "k", "n"], lamina.schedule = {kind = "contraction", row = "m", column = "n", tile = {m = 1 : i64, n = 48 : i64}, block = {m = 1 : i64}, unroll = 2 : i64, accumulators = 2 : i64}} {
+  ^bb0(%x: f32, %y: f32, %s: f32):
+    %p = arith.mulf %x, %y : f32
+    %t = arith.addf %s, %p : f32
+    linalg.yield %t : f32
   }
   func.return
 }

@@ -3,9 +3,9 @@
 
 builtin.module attributes {lamina.target = {vector_bits = 512 : i64}} {
 
-// 8 x 3 vectors of 16, and the epilogue by rows.
+// 8 x 3 vectors of 16, the sum in two blocks, and the epilogue by rows.
 // CHECK-LABEL: func.func private @contraction
-// CHECK:       lamina.schedule = {kind = "contraction", row = "m0", column = "n0", tile = {m0 = 8 : i64, n0 = 48 : i64}, block = {m0 = 64 : i64}, unroll = 2 : i64, parallel = ["n0", "m0"], grain = 1 : i64}
+// CHECK:       lamina.schedule = {kind = "contraction", row = "m0", column = "n0", tile = {m0 = 8 : i64, n0 = 48 : i64}, block = {m0 = 64 : i64, k0 = 384 : i64}, unroll = 2 : i64, parallel = ["n0", "m0"], grain = 1 : i64}
 // CHECK:       lamina.axes = ["m0", "n0"], lamina.schedule = {kind = "rows", parallel = ["m0"]
 func.func private @contraction(%x: tensor<128x768xf32>, %w: tensor<768x384xf32>, %b: tensor<384xf32>) -> tensor<128x384xf32> attributes {lamina.kernel} {
   %0 = graph.dot_general %x, %w, contract = [1] x [0] : tensor<128x768xf32>, tensor<768x384xf32> -> tensor<128x384xf32>
@@ -15,7 +15,7 @@ func.func private @contraction(%x: tensor<128x768xf32>, %w: tensor<768x384xf32>,
 
 // f64: half as many lanes. 64 columns divide by two vectors of eight.
 // CHECK-LABEL: func.func private @narrow
-// CHECK:       tile = {m0 = 12 : i64, n0 = 16 : i64}, block = {m0 = 60 : i64}
+// CHECK:       tile = {m0 = 8 : i64, n0 = 16 : i64}, block = {m0 = 64 : i64, k0 = 384 : i64}
 func.func private @narrow(%x: tensor<?x768xf64>, %w: tensor<768x64xf64>) -> tensor<?x64xf64> attributes {lamina.kernel} {
   %0 = graph.dot_general %x, %w, contract = [1] x [0] : tensor<?x768xf64>, tensor<768x64xf64> -> tensor<?x64xf64>
   func.return %0 : tensor<?x64xf64>
@@ -23,18 +23,51 @@ func.func private @narrow(%x: tensor<?x768xf64>, %w: tensor<768x64xf64>) -> tens
 
 // One row: a wide panel of columns.
 // CHECK-LABEL: func.func private @vector
-// CHECK:       tile = {m0 = 1 : i64, n0 = 128 : i64}, block = {m0 = 1 : i64}
+// CHECK:       tile = {m0 = 1 : i64, n0 = 128 : i64}, block = {m0 = 1 : i64, k0 = 384 : i64}
 func.func private @vector(%x: tensor<1x768xf32>, %w: tensor<768x384xf32>) -> tensor<1x384xf32> attributes {lamina.kernel} {
   %0 = graph.dot_general %x, %w, contract = [1] x [0] : tensor<1x768xf32>, tensor<768x384xf32> -> tensor<1x384xf32>
   func.return %0 : tensor<1x384xf32>
 }
 
+// Panels of a packed operand say how wide the tile is; with one row, two tiles take turns.
+// CHECK-LABEL: func.func private @panels
+// CHECK:       affine_map<(d0, d1, d2) -> ((d2 floordiv 48), d1, (d2 mod 48))>
+// CHECK-SAME:  tile = {m0 = 8 : i64, n0 = 48 : i64}
+// CHECK:       affine_map<(d0, d1, d2) -> ((d2 floordiv 64), d1, (d2 mod 64))>
+// CHECK-NOT:   kind = "contraction"
+// CHECK:       affine_map<(d0, d1, d2) -> ((d2 floordiv 48), d1, (d2 mod 48))>
+// CHECK-SAME:  tile = {m0 = 1 : i64, n0 = 48 : i64}, block = {m0 = 1 : i64}, unroll = 3 : i64, accumulators = 3 : i64
+func.func private @panels(%x: tensor<?x64xf32>, %w: tensor<3x64x48xf32>) -> tensor<?x100xf32> attributes {lamina.kernel} {
+  %0 = graph.unpack %w dimension 1 size 100 : tensor<3x64x48xf32> -> tensor<64x100xf32>
+  %1 = graph.dot_general %x, %0, contract = [1] x [0] : tensor<?x64xf32>, tensor<64x100xf32> -> tensor<?x100xf32>
+  func.return %1 : tensor<?x100xf32>
+}
+func.func private @too_wide(%x: tensor<?x64xf32>, %w: tensor<2x64x64xf32>) -> tensor<?x100xf32> attributes {lamina.kernel} {
+  %0 = graph.unpack %w dimension 1 size 100 : tensor<2x64x64xf32> -> tensor<64x100xf32>
+  %1 = graph.dot_general %x, %0, contract = [1] x [0] : tensor<?x64xf32>, tensor<64x100xf32> -> tensor<?x100xf32>
+  func.return %1 : tensor<?x100xf32>
+}
+func.func private @one_row(%x: tensor<1x64xf32>, %w: tensor<3x64x48xf32>) -> tensor<1x100xf32> attributes {lamina.kernel} {
+  %0 = graph.unpack %w dimension 1 size 100 : tensor<3x64x48xf32> -> tensor<64x100xf32>
+  %1 = graph.dot_general %x, %0, contract = [1] x [0] : tensor<1x64xf32>, tensor<64x100xf32> -> tensor<1x100xf32>
+  func.return %1 : tensor<1x100xf32>
+}
+
 // Rows of pixels by output features.
 // CHECK-LABEL: func.func private @convolution
-// CHECK:       lamina.schedule = {kind = "contraction", row = "w", column = "o", tile = {w = 12 : i64, o = 32 : i64}
+// CHECK:       lamina.schedule = {kind = "contraction", row = "w", column = "o", tile = {w = 8 : i64, o = 32 : i64}
 // CHECK-SAME:  parallel = ["n", "h", "o", "w"]
 func.func private @convolution(%x: tensor<1x14x26x8xf32>, %w: tensor<3x3x8x64xf32>) -> tensor<1x12x24x64xf32> attributes {lamina.kernel} {
   %0 = graph.convolution %x, %w, [b, 0, 1, f] x [0, 1, i, o] -> [b, 0, 1, f], strides = [1, 1], padding = [0, 0, 0, 0], lhs_dilation = [1, 1], rhs_dilation = [1, 1], groups = 1 : tensor<1x14x26x8xf32>, tensor<3x3x8x64xf32> -> tensor<1x12x24x64xf32>
+  func.return %0 : tensor<1x12x24x64xf32>
+}
+
+// Every channel over its own taps, those of the last axis written out; work is handed out by lines.
+// CHECK-LABEL: func.func private @depthwise
+// CHECK:       lamina.schedule = {kind = "contraction", row = "w", column = "g", tile = {w = 8 : i64, g = 32 : i64}
+// CHECK-SAME:  unroll = 3 : i64, parallel = ["n", "h"]
+func.func private @depthwise(%x: tensor<1x14x26x64xf32>, %w: tensor<3x3x1x64xf32>) -> tensor<1x12x24x64xf32> attributes {lamina.kernel} {
+  %0 = graph.convolution %x, %w, [b, 0, 1, f] x [0, 1, i, o] -> [b, 0, 1, f], strides = [1, 1], padding = [0, 0, 0, 0], lhs_dilation = [1, 1], rhs_dilation = [1, 1], groups = 64 : tensor<1x14x26x64xf32>, tensor<3x3x1x64xf32> -> tensor<1x12x24x64xf32>
   func.return %0 : tensor<1x12x24x64xf32>
 }
 
@@ -61,6 +94,31 @@ func.func private @columns(%x: tensor<64x128xf32>) -> tensor<64x128xf32> attribu
   %0 = graph.reduce add %x, [0] : tensor<64x128xf32> -> tensor<128xf32>
   %1 = graph.add %x, %0 : tensor<64x128xf32>, tensor<128xf32> -> tensor<64x128xf32>
   func.return %1 : tensor<64x128xf32>
+}
+
+// Read along the channels, written along the positions, which are one axis.
+// CHECK-LABEL: func.func private @positions_last
+// CHECK:       lamina.schedule = {kind = "transpose", row = "i1", column = "i3", merge = {{\[}}["i2", "i3"]], tile = {i1 = 16 : i64, i3 = 16 : i64}, block = {i1 = 48 : i64, i3 = 208 : i64}, parallel = ["i0", "i1", "i3"], grain = 2 : i64}
+func.func private @positions_last(%x: tensor<1x14x14x96xf32>) -> tensor<1x96x14x14xf32> attributes {lamina.kernel} {
+  %0 = graph.transpose %x, [0, 3, 1, 2] : tensor<1x14x14x96xf32> -> tensor<1x96x14x14xf32>
+  %1 = graph.negate %0 : tensor<1x96x14x14xf32>
+  func.return %1 : tensor<1x96x14x14xf32>
+}
+
+// Three channels are too few to turn blocks.
+// CHECK-LABEL: func.func private @image
+// CHECK:       kind = "rows"
+func.func private @image(%x: tensor<1x3x32x32xf32>) -> tensor<1x32x32x3xf32> attributes {lamina.kernel} {
+  %0 = graph.transpose %x, [0, 2, 3, 1] : tensor<1x3x32x32xf32> -> tensor<1x32x32x3xf32>
+  func.return %0 : tensor<1x32x32x3xf32>
+}
+
+// A row of two elements would be too short: a row is the last two axes.
+// CHECK-LABEL: func.func private @repeated
+// CHECK:       lamina.schedule = {kind = "rows", parallel = ["i0", "i1", "i2"], grain
+func.func private @repeated(%x: tensor<4x20x1x20x1xf32>) -> tensor<4x20x2x20x2xf32> attributes {lamina.kernel} {
+  %0 = graph.broadcast %x, [4, 20, 2, 20, 2] : tensor<4x20x1x20x1xf32> -> tensor<4x20x2x20x2xf32>
+  func.return %0 : tensor<4x20x2x20x2xf32>
 }
 
 }

@@ -69,3 +69,59 @@ func.func @f(%x: tensor<2x3x8xf32>, %s: tensor<8xf32>, %i: tensor<4xi8>, %p: ten
   %0 = graph.batch_norm %x, %s, %s, %s, %s, dimension = 1, epsilon = 1.0 : tensor<2x3x8xf32>, tensor<8xf32>, tensor<8xf32>, tensor<8xf32>, tensor<8xf32> -> tensor<2x3x8xf32>
   func.return
 }
+
+// -----
+
+func.func @f(%x: tensor<2x?xf32>, %i: tensor<4xi8>) {
+  // expected-error @below {{graph.resize: mode: expected one of nearest, linear, cubic, found area}}
+  %0 = graph.resize area %x, [0], sizes = [4], scales = [2.0], half_pixel, floor, cubic_coefficient = -0.75 : tensor<2x?xf32> -> tensor<4x?xf32>
+  func.return
+}
+
+// -----
+
+func.func @f(%x: tensor<2x?xf32>, %i: tensor<4xi8>) {
+  // expected-error @below {{graph.resize: sizes: expected 1 entries, found 2}}
+  %0 = graph.resize linear %x, [0], sizes = [4, 4], scales = [2.0], half_pixel, floor, cubic_coefficient = -0.75 : tensor<2x?xf32> -> tensor<4x?xf32>
+  func.return
+}
+
+// -----
+
+func.func @f(%x: tensor<2x?xf32>, %i: tensor<4xi8>) {
+  // expected-error @below {{graph.resize: sizes, scales: expected a size of at least 0 or a positive scale, found -1 and 0.0}}
+  %0 = graph.resize linear %x, [0], sizes = [-1], scales = [0.0], half_pixel, floor, cubic_coefficient = -0.75 : tensor<2x?xf32> -> tensor<4x?xf32>
+  func.return
+}
+
+// -----
+
+func.func @f(%x: tensor<2x?xf32>, %i: tensor<4xi8>) {
+  // expected-error @below {{graph.resize: scales: a symbolic size needs a simple fraction, found 0.7}}
+  %0 = graph.resize linear %x, [1], sizes = [-1], scales = [0.7], half_pixel, floor, cubic_coefficient = -0.75 : tensor<2x?xf32> -> tensor<4x?xf32>
+  func.return
+}
+
+// -----
+
+func.func @f(%x: tensor<2x?xf32>, %i: tensor<4xi8>) {
+  // expected-error @below {{graph.resize: this form of resampling needs a known size, found operand0_1}}
+  %0 = graph.resize linear %x, [1], sizes = [4], scales = [0.0], half_pixel_symmetric, floor, cubic_coefficient = -0.75 : tensor<2x?xf32> -> tensor<4x?xf32>
+  func.return
+}
+
+// -----
+
+func.func @f(%x: tensor<2x?xf32>, %i: tensor<4xi8>) {
+  // expected-error @below {{graph.resize: cannot resample 2 elements as 0}}
+  %0 = graph.resize linear %x, [0], sizes = [0], scales = [0.0], half_pixel, floor, cubic_coefficient = -0.75 : tensor<2x?xf32> -> tensor<4x?xf32>
+  func.return
+}
+
+// -----
+
+func.func @f(%x: tensor<2x?xf32>, %i: tensor<4xi8>) {
+  // expected-error @below {{graph.resize: operand: expected a float, found i8}}
+  %0 = graph.resize linear %i, [0], sizes = [4], scales = [0.0], half_pixel, floor, cubic_coefficient = -0.75 : tensor<4xi8> -> tensor<4xi8>
+  func.return
+}

@@ -30,5 +30,11 @@ func.func @ops(%x: tensor<2x?x8xf32>, %i: tensor<4xi8>, %s: tensor<8xf32>, %f: t
   %11 = graph.rms_norm %x, %s, axis = 2, epsilon = 0.000000e+00 : tensor<2x?x8xf32>, tensor<8xf32> -> tensor<2x?x8xf32>
   // CHECK: = graph.batch_norm %x, %f, %f, %f, %f, dimension = 0, epsilon = 1.000000e-03 : tensor<2x?x8xf32>, tensor<2xf32>, tensor<2xf32>, tensor<2xf32>, tensor<2xf32> -> tensor<2x?x8xf32>
   %12 = graph.batch_norm %x, %f, %f, %f, %f, dimension = 0, epsilon = 1.000000e-03 : tensor<2x?x8xf32>, tensor<2xf32>, tensor<2xf32>, tensor<2xf32>, tensor<2xf32> -> tensor<2x?x8xf32>
+  // CHECK: = graph.stop_gradient %x : tensor<2x?x8xf32> -> tensor<2x?x8xf32>
+  %sg = graph.stop_gradient %x : tensor<2x?x8xf32> -> tensor<2x?x8xf32>
+  // CHECK: = graph.resize linear %x, [1, 2], sizes = [-1, 16], scales = [2.000000e+00, 0.000000e+00], half_pixel, floor, cubic_coefficient = -7.500000e-01 : tensor<2x?x8xf32> -> tensor<2x?x16xf32>
+  %r0 = graph.resize linear %x, [1, 2], sizes = [-1, 16], scales = [2.000000e+00, 0.000000e+00], half_pixel, floor, cubic_coefficient = -7.500000e-01 : tensor<2x?x8xf32> -> tensor<2x?x16xf32>
+  // CHECK: = graph.resize cubic %x, [2], sizes = [4], scales = [5.000000e-01], tf_crop_and_resize, floor, cubic_coefficient = -5.000000e-01 exclude_outside antialias roi = [1.000000e-01, 9.000000e-01] extrapolation_value = 1.000000e+00 : tensor<2x?x8xf32> -> tensor<2x?x4xf32>
+  %r1 = graph.resize cubic %x, [2], sizes = [4], scales = [5.000000e-01], tf_crop_and_resize, floor, cubic_coefficient = -5.000000e-01 exclude_outside antialias roi = [1.000000e-01, 9.000000e-01] extrapolation_value = 1.000000e+00 : tensor<2x?x8xf32> -> tensor<2x?x4xf32>
   func.return
 }

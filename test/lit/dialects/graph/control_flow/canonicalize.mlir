@@ -93,3 +93,50 @@ func.func @unused_control_flow(%c: tensor<i1>, %x: tensor<3xf32>) {
   }
   func.return
 }
+
+// What no result needs is not carried, sliced or stacked; what no step changes is computed once.
+// CHECK-LABEL: func.func @scan
+func.func @scan(%x: tensor<5x3xf32>, %y: tensor<5x3xf32>, %w: tensor<3xf32>) -> (tensor<3xf32>, tensor<3xf32>) {
+  // CHECK-NEXT: %[[E:.*]] = graph.exp %w
+  // CHECK-NEXT: %[[R:.*]] = graph.scan %{{.*}}, (%[[A:.*]] = %w) over (%[[B:.*]] = %x) : (tensor<3xf32>, tensor<5x3xf32>) -> (tensor<3xf32>) {
+  // CHECK-NEXT:   %[[S:.*]] = graph.add %[[A]], %[[B]]
+  // CHECK-NEXT:   %[[T:.*]] = graph.multiply %[[S]], %[[E]]
+  // CHECK-NEXT:   graph.yield %[[T]] : tensor<3xf32>
+  // CHECK-NEXT: }
+  // CHECK-NEXT: func.return %[[R]], %w
+  %0, %1, %2, %3 = graph.scan %i, (%a = %w, %b = %w, %c = %w) over (%d = %x, %e = %y)
+    : (tensor<3xf32>, tensor<3xf32>, tensor<3xf32>, tensor<5x3xf32>, tensor<5x3xf32>)
+      -> (tensor<3xf32>, tensor<3xf32>, tensor<3xf32>, tensor<5x3xf32>) {
+    %k = graph.exp %b : tensor<3xf32>
+    %s = graph.add %a, %d : tensor<3xf32>
+    %t = graph.multiply %s, %k : tensor<3xf32>
+    %u = graph.add %c, %e : tensor<3xf32>
+    graph.yield %t, %b, %u, %u : tensor<3xf32>, tensor<3xf32>, tensor<3xf32>, tensor<3xf32>
+  }
+  func.return %0, %1 : tensor<3xf32>, tensor<3xf32>
+}
+
+// CHECK-LABEL: func.func @counted
+func.func @counted(%x: tensor<?x3xf32>, %w: tensor<3xf32>) -> tensor<3xf32> {
+  // CHECK: %[[N:.*]] = graph.dimension %x, 0
+  // CHECK: graph.scan %{{.*}}, (%{{.*}} = %w) over () length %[[N]]
+  %0 = graph.scan %i, (%a = %w) over (%d = %x) : (tensor<3xf32>, tensor<?x3xf32>) -> (tensor<3xf32>) {
+    %s = graph.add %a, %a : tensor<3xf32>
+    graph.yield %s : tensor<3xf32>
+  }
+  func.return %0 : tensor<3xf32>
+}
+
+// Barriers keep only what is read behind them, and no constants.
+// CHECK-LABEL: func.func @barrier
+// CHECK-SAME:      %[[X:.*]]: tensor<4xf32>, %[[Y:.*]]: tensor<4xf32>)
+func.func @barrier(%x: tensor<4xf32>, %y: tensor<4xf32>) -> (tensor<4xf32>, tensor<4xf32>) {
+  // CHECK: %[[C:.*]] = graph.constant
+  %c = graph.constant dense<1.0> : tensor<f32>
+  %s = graph.broadcast %c, [4] : tensor<f32> -> tensor<4xf32>
+  // CHECK: %[[S:.*]] = graph.broadcast %[[C]], [4]
+  // CHECK-NEXT: %[[A:.*]] = graph.optimization_barrier %[[X]] : tensor<4xf32> -> tensor<4xf32>
+  %a, %b, %d = graph.optimization_barrier %x, %y, %s : tensor<4xf32>, tensor<4xf32>, tensor<4xf32> -> tensor<4xf32>, tensor<4xf32>, tensor<4xf32>
+  // CHECK-NEXT: func.return %[[A]], %[[S]]
+  func.return %a, %d : tensor<4xf32>, tensor<4xf32>
+}

@@ -133,6 +133,92 @@ func.func @f(%c: tensor<i1>, %v: tensor<2xi1>, %x: tensor<3xf32>, %y: tensor<3x1
 // -----
 
 func.func @f() {
-  // expected-error @below {{'graph.yield' expects parent op to be one of 'graph.if', 'graph.while'}}
+  // expected-error @below {{'graph.yield' expects parent op to be one of 'graph.if', 'graph.while', 'graph.scan'}}
   graph.yield
+}
+
+// -----
+
+func.func @f(%n: tensor<i64>, %x: tensor<3x2xf32>, %y: tensor<4x2xf32>, %h: tensor<2xf32>, %s: tensor<f32>) {
+  // expected-error @below {{graph.scan: scanned: expected equal sizes, found 3 and 4}}
+  %0 = graph.scan %i, () over (%a = %x, %b = %y) : (tensor<3x2xf32>, tensor<4x2xf32>) -> (tensor<3x2xf32>) {
+    graph.yield %a : tensor<2xf32>
+  }
+  func.return
+}
+
+// -----
+
+func.func @f(%n: tensor<i64>, %x: tensor<3x2xf32>, %y: tensor<4x2xf32>, %h: tensor<2xf32>, %s: tensor<f32>) {
+  // expected-error @below {{graph.scan: expected a length where nothing is scanned, and only there}}
+  %0 = graph.scan %i, () over (%a = %x) length %n : (tensor<3x2xf32>, tensor<i64>) -> (tensor<3x2xf32>) {
+    graph.yield %a : tensor<2xf32>
+  }
+  func.return
+}
+
+// -----
+
+func.func @f(%n: tensor<i64>, %x: tensor<3x2xf32>, %y: tensor<4x2xf32>, %h: tensor<2xf32>, %s: tensor<f32>) {
+  // expected-error @below {{graph.scan: scanned: expected tensors of at least one axis}}
+  %0 = graph.scan %i, () over (%a = %s) : (tensor<f32>) -> (tensor<?xf32>) {
+    graph.yield %a : tensor<f32>
+  }
+  func.return
+}
+
+// -----
+
+func.func @f(%n: tensor<i64>, %x: tensor<3x2xf32>, %y: tensor<4x2xf32>, %h: tensor<2xf32>, %s: tensor<f32>) {
+  // expected-error @below {{graph.scan: carried values yielded by the body: expected (tensor<2xf32>), found (tensor<f32>)}}
+  %0 = graph.scan %i, (%c = %h) over (%a = %x) : (tensor<2xf32>, tensor<3x2xf32>) -> (tensor<2xf32>) {
+    graph.yield %s : tensor<f32>
+  }
+  func.return
+}
+
+// -----
+
+func.func @f(%n: tensor<i64>, %x: tensor<3x2xf32>, %y: tensor<4x2xf32>, %h: tensor<2xf32>, %s: tensor<f32>) {
+  // expected-error @below {{graph.scan: length: expected tensor<i64>, found tensor<f32>}}
+  %0 = graph.scan %i, () over () length %s : (tensor<f32>) -> (tensor<?xi64>) {
+    graph.yield %i : tensor<i64>
+  }
+  func.return
+}
+
+// -----
+
+func.func @f(%n: tensor<i64>, %x: tensor<3x2xf32>, %y: tensor<4x2xf32>, %h: tensor<2xf32>, %s: tensor<f32>) {
+  // expected-error @below {{expected 2 operand types and at least 1 result types, found 1 and 1}}
+  %0 = graph.scan %i, (%c = %h) over (%a = %x) : (tensor<2xf32>) -> (tensor<2xf32>) {
+    graph.yield %c : tensor<2xf32>
+  }
+  func.return
+}
+
+// -----
+
+func.func @f(%n: tensor<i64>, %x: tensor<3x2xf32>, %y: tensor<4x2xf32>, %h: tensor<2xf32>, %s: tensor<f32>) {
+  // expected-error @below {{graph.scan: result 0: expected tensor<3x2xf32>, found tensor<4x2xf32>}}
+  %0 = graph.scan %i, () over (%a = %x) : (tensor<3x2xf32>) -> (tensor<4x2xf32>) {
+    graph.yield %a : tensor<2xf32>
+  }
+  func.return
+}
+
+// -----
+
+func.func @barrier_types(%x: tensor<4xf32>) {
+  // expected-error @below {{result 0: expected tensor<4xf32>, found tensor<5xf32>}}
+  %a = graph.optimization_barrier %x : tensor<4xf32> -> tensor<5xf32>
+  func.return
+}
+
+// -----
+
+func.func @barrier_of_nothing() {
+  // expected-error @below {{expected at least one operand}}
+  "graph.optimization_barrier"() : () -> ()
+  func.return
 }

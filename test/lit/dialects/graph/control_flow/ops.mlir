@@ -61,3 +61,29 @@ func.func @names(%c: tensor<i1>, %x: tensor<4xf32>) {
   }
   func.return
 }
+
+// CHECK-LABEL: func.func @scan
+func.func @scan(%x: tensor<?x4xf32>, %k: tensor<?xui8>, %h: tensor<4xf32>, %n: tensor<i64>) {
+  // CHECK-NEXT: %last, %ys = graph.scan %i, (%h_t = %h) over (%x_t = %x, %k_t = %k) reverse : (tensor<4xf32>, tensor<?x4xf32>, tensor<?xui8>) -> (tensor<4xf32>, tensor<?x4xf32>) {
+  %last, %ys = graph.scan %i, (%h_t = %h) over (%x_t = %x, %k_t = %k) reverse : (tensor<4xf32>, tensor<?x4xf32>, tensor<?xui8>) -> (tensor<4xf32>, tensor<?x4xf32>) {
+    // CHECK-NEXT: = graph.add %h_t, %x_t : tensor<4xf32>
+    %next = graph.add %h_t, %x_t : tensor<4xf32>
+    // CHECK-NEXT: graph.yield %next, %h : tensor<4xf32>, tensor<4xf32>
+    graph.yield %next, %h : tensor<4xf32>, tensor<4xf32>
+    // CHECK-NEXT: }
+  }
+  // CHECK-NEXT: = graph.scan %i_1, () over () length %n : (tensor<i64>) -> (tensor<?xi64>) {
+  %positions = graph.scan %i, () over () length %n : (tensor<i64>) -> (tensor<?xi64>) {
+    // CHECK-NEXT: graph.yield %i_1 : tensor<i64>
+    graph.yield %i : tensor<i64>
+    // CHECK-NEXT: } attributes {note = "kept"}
+  } attributes {note = "kept"}
+  func.return
+}
+
+// CHECK-LABEL: func.func @barrier
+func.func @barrier(%x: tensor<4xf32>, %y: tensor<?xi64>) -> (tensor<4xf32>, tensor<?xi64>) {
+  // CHECK-NEXT: %a, %b = graph.optimization_barrier %x, %y : tensor<4xf32>, tensor<?xi64> -> tensor<4xf32>, tensor<?xi64>
+  %a, %b = graph.optimization_barrier %x, %y : tensor<4xf32>, tensor<?xi64> -> tensor<4xf32>, tensor<?xi64>
+  func.return %a, %b : tensor<4xf32>, tensor<?xi64>
+}

@@ -133,3 +133,59 @@ func.func @f(%x: tensor<4x8xf32>, %y: tensor<4x7xf32>, %s: tensor<f32>, %v: tens
   %0 = graph.dimension %x, 2 : tensor<4x8xf32> -> tensor<i64>
   func.return
 }
+
+// -----
+
+func.func @f(%x: tensor<4x8xf32>, %i: tensor<3xi64>, %u: tensor<3x8xf32>, %n: tensor<2x8xf32>, %b: tensor<4x8xi1>, %c: tensor<3x8xi1>) {
+  // expected-error @below {{graph.scatter: kind: expected one of assign, add, multiply, maximum, minimum, found and}}
+  %0 = graph.scatter and %x, %i, %u, update_window_dims [1] inserted_window_dims [0] scatter_dims_to_operand_dims [0] index_vector_dim 1 : tensor<4x8xf32>, tensor<3xi64>, tensor<3x8xf32> -> tensor<4x8xf32>
+  func.return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x8xf32>, %i: tensor<3xi64>, %u: tensor<3x8xf32>, %n: tensor<2x8xf32>, %b: tensor<4x8xi1>, %c: tensor<3x8xi1>) {
+  // expected-error @below {{graph.scatter: add: expected a float or an integer, found i1}}
+  %0 = graph.scatter add %b, %i, %c, update_window_dims [1] inserted_window_dims [0] scatter_dims_to_operand_dims [0] index_vector_dim 1 : tensor<4x8xi1>, tensor<3xi64>, tensor<3x8xi1> -> tensor<4x8xi1>
+  func.return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x8xf32>, %i: tensor<3xi64>, %u: tensor<3x8xf32>, %n: tensor<2x8xf32>, %b: tensor<4x8xi1>, %c: tensor<3x8xi1>) {
+  // expected-error @below {{graph.scatter: indices: expected an integer, found f32}}
+  %0 = graph.scatter add %x, %u, %u, update_window_dims [1] inserted_window_dims [0] scatter_dims_to_operand_dims [0] index_vector_dim 1 : tensor<4x8xf32>, tensor<3x8xf32>, tensor<3x8xf32> -> tensor<4x8xf32>
+  func.return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x8xf32>, %i: tensor<3xi64>, %u: tensor<3x8xf32>, %n: tensor<2x8xf32>, %b: tensor<4x8xi1>, %c: tensor<3x8xi1>) {
+  // expected-error @below {{graph.scatter: updates: expected f32 as the operand, found i1}}
+  %0 = graph.scatter add %x, %i, %c, update_window_dims [1] inserted_window_dims [0] scatter_dims_to_operand_dims [0] index_vector_dim 1 : tensor<4x8xf32>, tensor<3xi64>, tensor<3x8xi1> -> tensor<4x8xf32>
+  func.return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x8xf32>, %i: tensor<3xi64>, %u: tensor<3x8xf32>, %n: tensor<2x8xf32>, %b: tensor<4x8xi1>, %c: tensor<3x8xi1>) {
+  // expected-error @below {{graph.scatter: axis 0 of the updates: expected equal sizes, found 3 and 2}}
+  %0 = graph.scatter add %x, %i, %n, update_window_dims [1] inserted_window_dims [0] scatter_dims_to_operand_dims [0] index_vector_dim 1 : tensor<4x8xf32>, tensor<3xi64>, tensor<2x8xf32> -> tensor<4x8xf32>
+  func.return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x8xf32>, %i: tensor<3xi64>, %u: tensor<3x8xf32>, %n: tensor<2x8xf32>, %w: tensor<3x16xf32>) {
+  // expected-error @below {{graph.scatter: updates: expected at most 8 on axis 1, found 16}}
+  %0 = graph.scatter add %x, %i, %w, update_window_dims [1] inserted_window_dims [0] scatter_dims_to_operand_dims [0] index_vector_dim 1 : tensor<4x8xf32>, tensor<3xi64>, tensor<3x16xf32> -> tensor<4x8xf32>
+  func.return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x8xf32>, %i: tensor<3xi64>, %u: tensor<3x8xf32>, %n: tensor<2x8xf32>, %v: tensor<3xf32>) {
+  // expected-error @below {{graph.scatter: axes of the updates: expected 2 entries, found 1}}
+  %0 = graph.scatter add %x, %i, %v, update_window_dims [1] inserted_window_dims [0] scatter_dims_to_operand_dims [0] index_vector_dim 1 : tensor<4x8xf32>, tensor<3xi64>, tensor<3xf32> -> tensor<4x8xf32>
+  func.return
+}

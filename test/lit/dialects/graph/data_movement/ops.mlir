@@ -44,6 +44,12 @@ func.func @ops(%x: tensor<4x8xf32>, %d: tensor<?x8xf32>, %v: tensor<2xi64>, %i: 
   %18 = graph.gather %x, %rows, offset_dims [] collapsed_slice_dims [1] operand_batching_dims [0] start_indices_batching_dims [0] start_index_map [1] index_vector_dim 1 slice_sizes [1, 1] : tensor<4x8xf32>, tensor<4x1xi32> -> tensor<4xf32>
   // CHECK: = graph.dynamic_update_slice %x, %d, %v : tensor<4x8xf32>, tensor<?x8xf32>, tensor<2xi64> -> tensor<4x8xf32>
   %19 = graph.dynamic_update_slice %x, %d, %v : tensor<4x8xf32>, tensor<?x8xf32>, tensor<2xi64> -> tensor<4x8xf32>
+  %k = graph.slice %x, [0, 0] to [3, 8] step [1, 1] : tensor<4x8xf32> -> tensor<3x8xf32>
+  %f = graph.constant dense<1.0> : tensor<4xf32>
+  // CHECK: = graph.scatter add %x, %i, %k, update_window_dims [1] inserted_window_dims [0] scatter_dims_to_operand_dims [0] index_vector_dim 1 : tensor<4x8xf32>, tensor<3xi64>, tensor<3x8xf32> -> tensor<4x8xf32>
+  %sc0 = graph.scatter add %x, %i, %k, update_window_dims [1] inserted_window_dims [0] scatter_dims_to_operand_dims [0] index_vector_dim 1 : tensor<4x8xf32>, tensor<3xi64>, tensor<3x8xf32> -> tensor<4x8xf32>
+  // CHECK: = graph.scatter assign %x, %rows, %f, update_window_dims [] inserted_window_dims [1] input_batching_dims [0] scatter_indices_batching_dims [0] scatter_dims_to_operand_dims [1] index_vector_dim 1 : tensor<4x8xf32>, tensor<4x1xi32>, tensor<4xf32> -> tensor<4x8xf32>
+  %sc1 = graph.scatter assign %x, %rows, %f, update_window_dims [] inserted_window_dims [1] input_batching_dims [0] scatter_indices_batching_dims [0] scatter_dims_to_operand_dims [1] index_vector_dim 1 : tensor<4x8xf32>, tensor<4x1xi32>, tensor<4xf32> -> tensor<4x8xf32>
   // CHECK: = graph.iota [4, 8] dimension 1 : tensor<4x8xbf16>
   %20 = graph.iota [4, 8] dimension 1 : tensor<4x8xbf16>
   // CHECK: = graph.dynamic_iota %v dimension 1 : tensor<2xi64> -> tensor<?x?xi32>

@@ -1,0 +1,151 @@
+"""Contenders timed in turn: one at a time, with pauses between, so that no thread pool takes another's cores.
+
+A pool's threads spin for a while after a call; the pause lets them fall asleep. A contender's figure is the median over
+the rounds of the medians of short runs; a ratio is the median of the rounds' ratios, with the least and the largest.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "test"))
+
+Call = Callable[[], object]
+Feeds = Mapping[str, np.ndarray]
+
+PAUSE_SECONDS = 0.15
+SLICE_SECONDS = 0.25
+ROUNDS = 7
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Ours over theirs: below 1 we are faster."""
+
+    median: float
+    least: float
+    largest: float
+
+    def __str__(self) -> str:
+        return f"{self.median:.2f} ({self.least:.2f} … {self.largest:.2f})"
+
+
+def run_for(call: Call, seconds: float) -> list[float]:
+    """Times of single calls, for about `seconds`; the first two warm caches and threads and are not kept."""
+    call()
+    call()
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or not times:
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return times
+
+
+def contend(
+    contenders: Mapping[str, Call], rounds: int = ROUNDS, seconds: float = SLICE_SECONDS
+) -> dict[str, list[float]]:
+    """Each contender's median in each round, in seconds."""
+    medians: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, call in contenders.items():
+            time.sleep(PAUSE_SECONDS)
+            medians[name].append(statistics.median(run_for(call, seconds)))
+    return medians
+
+
+def fastest(
+    contenders: Mapping[str, Call],
+    rounds: int,
+    seconds: float,
+    *,
+    pause: float = PAUSE_SECONDS,
+    of_run: Callable[[list[float]], float] = statistics.median,
+) -> dict[str, float]:
+    """The least over the rounds of one figure of each contender's runs, the median or the fastest call, in ms."""
+    best = dict.fromkeys(contenders, float("inf"))
+    for _ in range(rounds):
+        for name, call in contenders.items():
+            time.sleep(pause)
+            best[name] = min(best[name], 1e3 * of_run(run_for(call, seconds)))
+    return best
+
+
+def ratio(ours: list[float], theirs: list[float]) -> Ratio:
+    """Round by round."""
+    ratios = sorted(our / their for our, their in zip(ours, theirs, strict=True))
+    return Ratio(statistics.median(ratios), ratios[0], ratios[-1])
+
+
+def fastest_of(*medians: list[float]) -> list[float]:
+    """The faster of the others, in each round."""
+    return [min(each) for each in zip(*medians, strict=True)]
+
+
+def error_ratio(ours: list[np.ndarray], theirs: list[np.ndarray], exact: list[np.ndarray]) -> dict[str, float]:
+    """Largest errors of both against f64, relative to the largest magnitude, of the output where ours is worst."""
+    from support.oracles import LARGEST_ONNXRUNTIME_ERROR
+
+    rows = []
+    for our, their, true in zip(ours, theirs, exact, strict=True):
+        if true.dtype != np.float64:
+            continue
+        scale = max(float(np.abs(true).max(initial=0)), 1e-30)
+        our_error, their_error = (float(np.abs(one - true).max(initial=0)) / scale for one in (our, their))
+        rows.append((our_error / max(their_error, 1e-30), our_error, their_error))
+    ratio, our_error, their_error = max(rows)
+    if their_error > LARGEST_ONNXRUNTIME_ERROR:
+        raise SystemExit(f"ONNX Runtime and the f64 evaluation disagree: {their_error:.1e} of the largest magnitude")
+    return {
+        "error_ratio": ratio,
+        "error": our_error,
+        "error_onnxruntime": their_error,
+        "error_bound": 2 * their_error + 1e-6,
+    }
+
+
+def onnxruntime_call(path: Path, feeds: Feeds, threads: int) -> Call:
+    """ONNX Runtime with all optimizations; the session reads the file."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return lambda: session.run(None, dict(feeds))
+
+
+def openvino_call(path: Path, feeds: Feeds, threads: int) -> Call | None:
+    """OpenVINO computing in f32 (it would take bf16 by itself), for these shapes; None where it is not installed."""
+    if find_spec("openvino") is None:
+        return None
+    import openvino
+
+    core = openvino.Core()
+    model = core.read_model(path)
+    model.reshape({name: list(array.shape) for name, array in feeds.items()})
+    config = {
+        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": 1,
+        "PERFORMANCE_HINT": "LATENCY",
+        "CACHE_DIR": "",
+    }
+    request = core.compile_model(model, "CPU", config).create_infer_request()
+    inputs = [openvino.Tensor(np.ascontiguousarray(array), shared_memory=True) for array in feeds.values()]
+    for name, tensor in zip(feeds, inputs, strict=True):
+        request.set_tensor(name, tensor)
+
+    def call() -> object:
+        request.infer()
+        return [np.array(request.get_output_tensor(index).data) for index in range(len(model.outputs))]
+
+    return call

@@ -1,0 +1,297 @@
+"""Attention as stages of one kernel: nothing of the size of the scores is needed beyond a block of queries.
+
+The scores of a block are stored with the queries innermost, [keys, queries]: products, maxima, exponentials and sums
+then run in vectors of queries, without a step across the lanes, and the second product reads neighboring weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import TYPE_CHECKING
+
+from xdsl.dialects import math
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, StringAttr, i1
+from xdsl.ir import Attribute, Operation, SSAValue
+
+from lamina.dialects.graph.attention import KEY, QUERY, RESULT, VALUE, AttentionOp
+from lamina.dialects.graph.dims import Dim, Shape
+from lamina.dialects.loop import arith
+from lamina.dialects.tensor import linalg
+from lamina.lowering.graph_to_linalg.body import Body
+from lamina.lowering.graph_to_linalg.emitter import element_type_of, tensor_type
+from lamina.lowering.graph_to_linalg.indexing import ZERO, Indices, Linear, dim_index
+from lamina.lowering.graph_to_linalg.spaces import Axis
+
+if TYPE_CHECKING:
+    from lamina.lowering.graph_to_linalg.stages import Lowering
+
+BLOCKS = "lamina.blocks"
+"""On stages that exchange nothing but blocks of one axis: what `assign-schedules` makes one loop of."""
+
+HEAD, MEMBER, ROW, COLUMN, FEATURE, OUTPUT = "h", "g", "m", "n", "d", "e"
+"""Axes: key heads, query heads of one key head, queries, keys, features, features of the values."""
+
+Build = Callable[[Body, Sequence[SSAValue], "Place"], SSAValue]
+
+
+def lower_attention(lowering: Lowering, op: Operation, destination: SSAValue, permutation: Sequence[int]) -> SSAValue:
+    """The stages of a `graph.attention`; gives the updated destination."""
+    assert isinstance(op, AttentionOp)
+    return _Attention(lowering, op, destination, permutation).lower()
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a body stands: the index of each axis by name."""
+
+    names: tuple[str, ...]
+
+    def __getitem__(self, name: str) -> Linear:
+        return dim_index(self.names.index(name))
+
+    def at(self, names: Sequence[str]) -> tuple[Linear, ...]:
+        """The indices of several axes."""
+        return tuple(self[name] for name in names)
+
+
+class _Attention:
+    def __init__(self, lowering: Lowering, op: AttentionOp, destination: SSAValue, permutation: Sequence[int]):
+        self.function = lowering.function
+        self.op = op
+        self.destination = destination
+        self.permutation = permutation
+        sizes = op.sizes([self.function.shape(operand) for operand in op.operands[:3]])
+        self.batch = tuple(f"b{axis}" for axis in range(len(sizes.batch)))
+        self.group = sizes.group
+        self.outer = (*self.batch, HEAD, *((MEMBER,) if self.group > 1 else ()))
+        self.sizes: dict[str, Dim] = {
+            **dict(zip(self.batch, sizes.batch, strict=True)),
+            HEAD: sizes.key_heads,
+            MEMBER: self.group,
+            ROW: sizes.queries,
+            COLUMN: sizes.keys,
+            FEATURE: sizes.features,
+            OUTPUT: sizes.value_features,
+        }
+        self.type = element_type_of(op.query)
+
+    def lower(self) -> SSAValue:
+        mask = self._transposed_mask()
+        query = self._packed_query()
+        scores = self._scores(query)
+        if mask is not None:
+            scores = self._masked(scores, mask)
+        weights = self._exponentials(scores)
+        return self._mixture(weights)
+
+    # Building stages
+
+    def _temporary(self, names: Sequence[str]) -> SSAValue:
+        shape = tuple(self.sizes[name] for name in names)
+        return self.function.empty(shape, tensor_type(shape, self.type))
+
+    def _filled(self, value: float, names: Sequence[str]) -> SSAValue:
+        from lamina.lowering.graph_to_linalg.stages import fill
+
+        return fill(self.function, self.function.constant(value, self.type), self._temporary(names))
+
+    def _stage(
+        self,
+        names: Sequence[str],
+        output: SSAValue,
+        indices: Callable[[Place], tuple[Linear, ...]],
+        build: Build,
+        reduced: str | None = None,
+        tile: str | None = None,
+        blocks: bool = True,
+    ) -> SSAValue:
+        """A generic over named axes; `tile` names the rows of a contraction."""
+        from lamina.lowering.graph_to_linalg.stages import Output, generic
+
+        axes = [Axis(name, self.sizes[name], name == reduced) for name in names]
+        place = Place(tuple(names))
+        results = generic(
+            self.function,
+            axes,
+            [Output(output, indices(place))],
+            lambda body, outputs: [build(body, outputs, place)],
+        )
+        stage = results[0].owner
+        if blocks and isinstance(stage, linalg.GenericOp):
+            stage.attributes[BLOCKS] = self._blocks(tile)
+        return results[0]
+
+    def _blocks(self, tile: str | None) -> DictionaryAttr:
+        entries: dict[str, Attribute] = {
+            "axis": StringAttr(ROW),
+            "parallel": ArrayAttr([StringAttr(name) for name in (*self.outer, ROW)]),
+        }
+        if tile is not None:
+            entries["row"] = StringAttr(tile)
+        if self.op.causal is not None:
+            entries |= {"limited": StringAttr(COLUMN), "limit": self.op.causal}
+        return DictionaryAttr(entries)
+
+    def _operand(self, which: int, place: Place, token: str, feature: str) -> tuple[Linear, ...]:
+        """Where the query, the key, the value or the result is accessed."""
+        head = place[HEAD]
+        if which in (QUERY, RESULT) and self.group > 1:
+            head = head.times(self.group).plus(place[MEMBER])
+        inner = (head, place[token], place[feature])
+        if self.op.has_tokens_first(which):
+            inner = (inner[1], inner[0], inner[2])
+        return (*place.at(self.batch), *inner)
+
+    # The stages
+
+    def _transposed_mask(self) -> SSAValue | None:
+        """A mask of its own for every query, with the queries innermost; as a graph-level value otherwise."""
+        mask = self.op.mask
+        if mask is None:
+            return None
+        shape = self.function.canonical_shape(mask)
+        if len(shape) < 2 or shape[-2] == 1 or mask not in self.function.values:
+            return mask
+        from lamina.lowering.graph_to_linalg.stages import Output, generic
+
+        rank = len(shape)
+        turned: Shape = (*shape[:-2], shape[-1], shape[-2])
+        names = tuple(f"t{axis}" for axis in range(rank))
+        output = self.function.empty(turned, tensor_type(turned, element_type_of(mask)))
+        dims = tuple(dim_index(axis) for axis in (*range(rank - 2), rank - 1, rank - 2))
+        axes = [Axis(name, size) for name, size in zip(names, self.function.shape(mask), strict=True)]
+        indices: Indices = tuple(dim_index(axis) for axis in range(rank))
+        return generic(self.function, axes, [Output(output, dims)], lambda body, outputs: [body.read(mask, indices)])[0]
+
+    def _packed_query(self) -> SSAValue:
+        """scale · query, with the queries innermost."""
+        axes = (*self.outer, FEATURE, ROW)
+        scale = self.op.scale.value.data
+
+        def build(body: Body, outputs: Sequence[SSAValue], place: Place) -> SSAValue:
+            element = body.read(self.op.query, self._operand(QUERY, place, ROW, FEATURE))
+            if scale == 1:
+                return element
+            return body.emit(arith.MulfOp, (element, body.constant(scale, self.type)), self.type)
+
+        names = (*self.outer, ROW, FEATURE)
+        return self._stage(names, self._temporary(axes), lambda place: place.at(axes), build)
+
+    def _scores(self, query: SSAValue) -> SSAValue:
+        axes = (*self.outer, COLUMN, ROW)
+
+        def build(body: Body, outputs: Sequence[SSAValue], place: Place) -> SSAValue:
+            key = body.read(self.op.key, self._operand(KEY, place, COLUMN, FEATURE))
+            return self._multiply_add(
+                body, outputs[0], key, body.inputs.argument(query, place.at((*self.outer, FEATURE, ROW)))
+            )
+
+        names = (*axes, FEATURE)
+        return self._stage(
+            names, self._filled(0, axes), lambda place: place.at(axes), build, reduced=FEATURE, tile=COLUMN
+        )
+
+    def _multiply_add(self, body: Body, accumulator: SSAValue, left: SSAValue, right: SSAValue) -> SSAValue:
+        from lamina.lowering.graph_to_linalg.stages import MULTIPLY_ADD
+
+        product = body.emit(arith.MulfOp, (left, right), self.type, MULTIPLY_ADD)
+        return body.emit(arith.AddfOp, (accumulator, product), self.type, MULTIPLY_ADD)
+
+    def _masked(self, scores: SSAValue, mask: SSAValue) -> SSAValue:
+        axes = (*self.outer, COLUMN, ROW)
+
+        def build(body: Body, outputs: Sequence[SSAValue], place: Place) -> SSAValue:
+            score = body.inputs.argument(scores, place.at(axes))
+            element = self._mask_element(body, mask, place)
+            if element.type == i1:
+                return body.select(element, score, body.constant(-inf, self.type))
+            return body.emit(arith.AddfOp, (score, element), self.type)
+
+        return self._stage(axes, scores, lambda place: place.at(axes), build)
+
+    def _mask_element(self, body: Body, mask: SSAValue, place: Place) -> SSAValue:
+        head = place[HEAD].times(self.group).plus(place[MEMBER]) if self.group > 1 else place[HEAD]
+        graph_mask = self.op.mask
+        assert graph_mask is not None
+        shape = self.function.canonical_shape(graph_mask)
+        full = (*place.at(self.batch), head, place[ROW], place[COLUMN])[-len(shape) :] if shape else ()
+        indices = tuple(ZERO if size == 1 else index for size, index in zip(shape, full, strict=True))
+        if mask is graph_mask:
+            return body.read(mask, indices)
+        return body.inputs.argument(mask, (*indices[:-2], indices[-1], indices[-2]))
+
+    def _takes_part(self, body: Body, place: Place) -> SSAValue | None:
+        """Whether a query sees a key, where attention is causal."""
+        if self.op.causal is None:
+            return None
+        last = body.index(place[ROW])
+        if self.op.causal.data == "end":
+            keys, queries = (self.function.size(self.sizes[name]) for name in (COLUMN, ROW))
+            offset = self.function.index_op(arith.SubiOp, keys, queries)
+            last = body.index_op(arith.AddiOp, last, offset)
+        return body.compare("sle", body.index(place[COLUMN]), last)
+
+    def _exponentials(self, scores: SSAValue) -> SSAValue:
+        """exp(score - the largest of the query), 0 for what takes no part."""
+        axes, rows = (*self.outer, COLUMN, ROW), (*self.outer, ROW)
+        lowest = self.function.constant(-inf, self.type)
+
+        def largest(body: Body, outputs: Sequence[SSAValue], place: Place) -> SSAValue:
+            score = body.inputs.argument(scores, place.at(axes))
+            # NaN need not win here: its exponential is NaN anyway.
+            above = body.compare("ogt", score, outputs[0])
+            seen = self._takes_part(body, place)
+            if seen is not None:
+                above = body.emit(arith.AndIOp, (above, seen), i1)
+            return body.select(above, score, outputs[0])
+
+        maxima = self._stage(axes, self._filled(-inf, rows), lambda place: place.at(rows), largest, reduced=COLUMN)
+
+        def exponential(body: Body, outputs: Sequence[SSAValue], place: Place) -> SSAValue:
+            score = body.inputs.argument(scores, place.at(axes))
+            largest = body.inputs.argument(maxima, place.at(rows))
+            seen = self._takes_part(body, place)
+            if seen is not None:
+                score = body.select(seen, score, lowest)
+            shifted = body.emit(arith.SubfOp, (score, largest), self.type)
+            return body.emit(math.ExpOp, (shifted,), self.type)
+
+        return self._stage(axes, scores, lambda place: place.at(axes), exponential)
+
+    def _mixture(self, weights: SSAValue) -> SSAValue:
+        """The values, weighted, divided by the sum of the weights."""
+        from lamina.lowering.graph_to_linalg.stages import REASSOCIATE
+
+        axes, rows, result = (*self.outer, COLUMN, ROW), (*self.outer, ROW), (*self.outer, ROW, OUTPUT)
+
+        def total(body: Body, outputs: Sequence[SSAValue], place: Place) -> SSAValue:
+            weight = body.inputs.argument(weights, place.at(axes))
+            return body.emit(arith.AddfOp, (outputs[0], weight), self.type, REASSOCIATE)
+
+        sums = self._stage(axes, self._filled(0, rows), lambda place: place.at(rows), total, reduced=COLUMN)
+
+        def mixed(body: Body, outputs: Sequence[SSAValue], place: Place) -> SSAValue:
+            weight = body.inputs.argument(weights, place.at(axes))
+            value = body.read(self.op.value, self._operand(VALUE, place, COLUMN, OUTPUT))
+            return self._multiply_add(body, outputs[0], weight, value)
+
+        mixture = self._stage(
+            (*result, COLUMN),
+            self._filled(0, result),
+            lambda place: place.at(result),
+            mixed,
+            reduced=COLUMN,
+            tile=ROW,
+        )
+
+        def divided(body: Body, outputs: Sequence[SSAValue], place: Place) -> SSAValue:
+            element = body.inputs.argument(mixture, place.at(result))
+            return body.emit(arith.DivfOp, (element, body.inputs.argument(sums, place.at(rows))), self.type)
+
+        def written(place: Place) -> tuple[Linear, ...]:
+            indices = self._operand(RESULT, place, ROW, OUTPUT)
+            return tuple(indices[axis] for axis in self.permutation)
+
+        return self._stage(result, self.destination, written, divided)

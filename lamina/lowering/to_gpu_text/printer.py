@@ -1,0 +1,245 @@
+"""Kernels as LLVM IR text, one module each: the table of the hardware level, with the ops and memory of a device."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.gpu import DimensionEnum
+from xdsl.ir import BlockArgument, Operation
+
+from lamina.diagnostics import LaminaError, location_text
+from lamina.dialects.hardware import gpu
+from lamina.dialects.hardware.gpu_target import GpuDescription, gpu_target_of
+from lamina.dialects.loop.types import is_memref, is_vector
+from lamina.lowering.to_gpu_text.forms import KERNEL_FORMS, KernelForm
+from lamina.lowering.to_llvm_text.blocks import print_block
+from lamina.lowering.to_llvm_text.function import Case, FunctionPrinter
+from lamina.lowering.to_llvm_text.module import ModuleText, Program, symbol
+from lamina.lowering.to_llvm_text.printer import CASES
+from lamina.lowering.to_llvm_text.target import LlvmTarget
+from lamina.lowering.to_llvm_text.types import element_bytes, element_text, memory_text
+
+ALIGNMENT = 16
+POINTER = re.compile(r"\bptr ([%@][\w.$-]+)")
+HOST_ONLY = frozenset({"memref.alloc", "memref.dealloc", "memref.get_global", "func.call", "cf.assert", "scf.forall"})
+"""Ops whose translation needs the call context, which a device does not have."""
+
+
+@dataclass(frozen=True)
+class KernelText:
+    """A kernel as LLVM IR, and what a launch has to know; `shared_memory` in bytes, `where` its source location.
+
+    `declarations` by symbol; `definitions`: shared memory and the kernel itself.
+    """
+
+    name: str
+    form: KernelForm
+    declarations: Mapping[str, str]
+    definitions: Sequence[str]
+    threads: int
+    shared_memory: int
+    where: str | None
+
+    @property
+    def text(self) -> str:
+        """An LLVM module with only this kernel."""
+        return module_text((self,))
+
+
+def module_text(kernels: Sequence[KernelText]) -> str:
+    """An LLVM module with some kernels of one target."""
+    declared = {symbol: text for kernel in kernels for symbol, text in kernel.declarations.items()}
+    defined = [text for kernel in kernels for text in kernel.definitions]
+    return "\n".join([f'target triple = "{kernels[0].form.triple}"', *declared.values(), *defined, "!0 = !{}", ""])
+
+
+def print_kernels(module: ModuleOp) -> list[KernelText]:
+    """The kernels of every `gpu.module`. Raises LaminaError, with the location, for what has no translation."""
+    target = gpu_target_of(module)
+    return [
+        _print_kernel(function, target)
+        for device in module.ops
+        if isinstance(device, gpu.ModuleOp)
+        for function in device.body.block.ops
+        if isinstance(function, gpu.FuncOp)
+    ]
+
+
+class KernelPrinter(FunctionPrinter):
+    """Prints one kernel: pointers carry the number of their memory space wherever they are named."""
+
+    def __init__(self, module: ModuleText, form: KernelForm):
+        super().__init__(module)
+        self.form = form
+        self.spaces: dict[str, int] = {}
+
+    def value(self, text: str) -> str:
+        qualified = self._qualified(text)
+        name = super().value(qualified)
+        if text.startswith("getelementptr"):
+            found = POINTER.search(text)
+            if found is not None and found[1] in self.spaces:
+                self.spaces[name] = self.spaces[found[1]]
+        return name
+
+    def emit(self, text: str) -> None:
+        super().emit(self._qualified(text))
+
+    def alloca(self, text: str) -> str:
+        space = self.form.spaces["private"]
+        name = super().alloca(f"{text}, addrspace({space})" if space else text)
+        if space:
+            self.spaces[name] = space
+        return name
+
+    def _qualified(self, text: str) -> str:
+        def replace(found: re.Match[str]) -> str:
+            space = self.spaces.get(found[1])
+            return found[0] if space is None else f"ptr addrspace({space}) {found[1]}"
+
+        return POINTER.sub(replace, text)
+
+    def position(self, op: Operation, text: str) -> None:
+        """A position in the grid, as i64."""
+        if not isinstance(op, gpu.ThreadIdOp | gpu.BlockIdOp) or op.dimension.data != DimensionEnum.X:
+            raise LaminaError("grids have one dimension")
+        found = self.reused(text)
+        if self.form.index_type != "i64":
+            found = self.reused(f"zext {self.form.index_type} {found} to i64")
+        self.set(op.result, found)
+
+    def define(self, function: gpu.FuncOp) -> int:
+        """Print the kernel into its module; the bytes of shared memory that it has."""
+        name = function.sym_name.data
+        parameters: list[str] = []
+        shared = 0
+        for position, argument in enumerate(function.body.block.args):
+            own = f"%a{position}"
+            if argument in function.workgroup:
+                shared += self._share(argument, f"@{_plain(name)}__shared{position}")
+            elif is_memref(argument.type):
+                dynamic = sum(1 for size in argument.type.get_shape() if size < 0)
+                sizes = [f"{own}.{number + 1}" for number in range(dynamic)]
+                self.spaces[own] = self.form.spaces["global"]
+                parameters += [f"ptr addrspace({self.spaces[own]}) {own}", *(f"i64 {size}" for size in sizes)]
+                mixed = self.mixed_sizes(argument.type, sizes)
+                self.set(argument, self.dense_buffer(argument.type, own, mixed, exclusive=False))
+            else:
+                parameters.append(_scalar_parameter(self, argument, own))
+        print_block(self, function.body.block)
+        head = f"define {self.form.convention} void {symbol(name)}({', '.join(parameters)})"
+        attributes = self.form.attributes.format(threads=function.threads)
+        size = f"!reqd_work_group_size !{{i32 {function.threads}, i32 1, i32 1}}"
+        self.module.define(symbol(name), f"{head} {attributes} {size} {{\n{self.body_text()}\n}}")
+        return shared
+
+    def _share(self, argument: BlockArgument, name: str) -> int:
+        type_ = argument.type
+        if not is_memref(type_):
+            raise LaminaError(f"expected a workgroup buffer, found {type_}")
+        element = element_text(type_.get_element_type())
+        space = self.form.spaces["workgroup"]
+        count = prod(type_.get_shape())
+        text = f"[{count} x {memory_text(element)}] poison, align {ALIGNMENT}"
+        self.module.define(name, f"{name} = internal addrspace({space}) global {text}")
+        self.spaces[name] = space
+        self.set(argument, self.dense_buffer(type_, name, list(type_.get_shape()), exclusive=True))
+        return count * element_bytes(element)
+
+
+def _scalar_parameter(printer: KernelPrinter, argument: BlockArgument, own: str) -> str:
+    """A scalar; booleans are passed as bytes."""
+    element = element_text(argument.type)
+    if element != "i1":
+        printer.set(argument, own)
+        return f"{element} {own}"
+    printer.set(argument, printer.value(f"trunc i8 {own} to i1"))
+    return f"i8 {own}"
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^\w.$-]", "_", name)
+
+
+def _barrier(printer: FunctionPrinter, op: Operation) -> None:
+    for text in _form(printer).barrier:
+        printer.emit(text)
+
+
+def _thread(printer: FunctionPrinter, op: Operation) -> None:
+    _as_kernel(printer).position(op, _form(printer).thread)
+
+
+def _block(printer: FunctionPrinter, op: Operation) -> None:
+    _as_kernel(printer).position(op, _form(printer).block)
+
+
+def _return(printer: FunctionPrinter, op: Operation) -> None:
+    printer.emit("ret void")
+
+
+def _refuse(printer: FunctionPrinter, op: Operation) -> None:
+    raise LaminaError(f"'{op.name}' cannot be in a kernel")
+
+
+def _extreme(comparison: str) -> Case:
+    """`arith.maximumf` and `minimumf` of scalars by comparisons: a NaN is what comes out."""
+
+    def case(printer: FunctionPrinter, op: Operation) -> None:
+        if is_vector(op.results[0].type):
+            raise LaminaError("vectors are not supported in kernels")
+        left, right = (printer.text(operand) for operand in op.operands)
+        type_ = element_text(op.results[0].type)
+        chosen = printer.value(f"fcmp {comparison} {type_} {left}, {right}")
+        ordered = printer.value(f"select i1 {chosen}, {type_} {left}, {type_} {right}")
+        is_unordered = printer.value(f"fcmp uno {type_} {left}, {right}")
+        either = printer.value(f"fadd {type_} {left}, {right}")
+        printer.set(op.results[0], printer.value(f"select i1 {is_unordered}, {type_} {either}, {type_} {ordered}"))
+
+    return case
+
+
+EXTREMES: Mapping[str, Case] = {"arith.maximumf": _extreme("ogt"), "arith.minimumf": _extreme("olt")}
+
+GPU_CASES: Mapping[str, Case] = {
+    **CASES,
+    **dict.fromkeys(HOST_ONLY, _refuse),
+    "gpu.barrier": _barrier,
+    "gpu.thread_id": _thread,
+    "gpu.block_id": _block,
+    "gpu.return": _return,
+}
+
+
+def _as_kernel(printer: FunctionPrinter) -> KernelPrinter:
+    if not isinstance(printer, KernelPrinter):
+        raise LaminaError("only kernels have positions in a grid")
+    return printer
+
+
+def _form(printer: FunctionPrinter) -> KernelForm:
+    return _as_kernel(printer).form
+
+
+def _print_kernel(function: gpu.FuncOp, target: GpuDescription) -> KernelText:
+    form = KERNEL_FORMS[target.kind]
+    name, where = function.sym_name.data, location_text(function.location)
+    cases = {**GPU_CASES, **EXTREMES} if form.quiet_extremes else GPU_CASES
+    module = ModuleText(Program(LlvmTarget(32, form.triple), {}, {}, {}, {}), cases)
+    module.declarations.update(form.declarations)
+    try:
+        shared = KernelPrinter(module, form).define(function)
+    except LaminaError as error:
+        error.message = f"kernel '{name}' for {target.name}: {error.message}"
+        error.where = error.where or where
+        raise
+    if module.externals:
+        raise LaminaError(
+            f"kernel '{name}': {', '.join(sorted(module.externals))} has no form on {target.name}", where=where
+        )
+    definitions = list(module.definitions.values())
+    return KernelText(name, form, module.declarations, definitions, function.threads, shared, where)

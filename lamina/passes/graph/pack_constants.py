@@ -1,0 +1,139 @@
+"""`pack-constants`: weights lie in memory as the blocks of registers read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from xdsl.context import Context
+from xdsl.dialects.builtin import DenseResourceAttr, ModuleOp
+from xdsl.ir import SSAValue
+from xdsl.rewriter import InsertPoint, Rewriter
+
+from lamina.context import resources_of
+from lamina.dialects.graph.base import Array
+from lamina.dialects.graph.constant import ConstantOp
+from lamina.dialects.graph.construction import accumulation_type
+from lamina.dialects.graph.contraction import DotGeneralOp
+from lamina.dialects.graph.convolution import ConvolutionOp
+from lamina.dialects.graph.data_movement import TransposeOp
+from lamina.dialects.graph.packing import UnpackOp, pack
+from lamina.dialects.graph.types import dtype_of
+from lamina.passes.base import LaminaPass
+from lamina.passes.graph.infer_types import graph_functions
+from lamina.passes.graph.shape_analysis import tensor_type
+from lamina.passes.registers import panel_vectors, target_vector_bits
+from lamina.resources import ResourceStore
+
+MIN_PACKED_BYTES = 32 * 1024
+"""Smaller weights lie in the first cache whatever their order is."""
+
+
+@dataclass(frozen=True)
+class PackConstantsPass(LaminaPass):
+    """Store constant right operands of contractions in panels as wide as a block of registers.
+
+    ```mlir
+    %w = graph.constant dense_resource<c0> : tensor<768x3072xf32>
+    %y = graph.dot_general %x, %w, contract = [1] x [0]
+    ```
+    →
+    ```mlir
+    %p = graph.constant dense_resource<c1> : tensor<64x768x48xf32>
+    %w = graph.unpack %p dimension 1 size 3072
+    %y = graph.dot_general %x, %w, contract = [1] x [0]
+    ```
+
+    The axis cut is the last free one, in a convolution's kernel the output features where they are the last axis; a
+    kernel function reads a panel from front to back, whatever the number of columns is. A
+    transpose of the constant is packed with it. Run after `prepare-contractions` and before `fold-constants`.
+    """
+
+    name = "pack-constants"
+    requires: ClassVar[frozenset[str]] = frozenset({"contractions-prepared"})
+    ensures: ClassVar[frozenset[str]] = frozenset({"constants-packed"})
+    counters: ClassVar[Mapping[str, str]] = {"packed": "constants packed"}
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        resources = resources_of(ctx)
+        vector_bits = target_vector_bits(op)
+        for function in graph_functions(op):
+            packer = _Packer(resources, vector_bits)
+            for contraction in list(function.walk()):
+                if isinstance(contraction, DotGeneralOp | ConvolutionOp):
+                    packer.visit(contraction)
+            self.count("packed", len(packer.known))
+
+
+@dataclass
+class _Source:
+    """A constant, seen through a transpose."""
+
+    constant: ConstantOp
+    permutation: tuple[int, ...] | None
+
+    def array(self, resources: ResourceStore) -> Array:
+        """Its elements."""
+        array = self.constant.array(resources)
+        return array if self.permutation is None else array.transpose(self.permutation)
+
+
+class _Packer:
+    """Packs the constants of one function, each once."""
+
+    def __init__(self, resources: ResourceStore, vector_bits: int):
+        self.resources = resources
+        self.vector_bits = vector_bits
+        self.known: dict[tuple[object, ...], ConstantOp] = {}
+
+    def visit(self, op: DotGeneralOp | ConvolutionOp) -> None:
+        """Pack the right operand of a contraction or convolution where that pays."""
+        source = self._source(op.rhs)
+        axis = _column_axis(op)
+        if source is None or axis is None:
+            return
+        type_, result_type = tensor_type(op.rhs.type), tensor_type(op.result.type)
+        shape = type_.get_shape()
+        columns = shape[axis]
+        lanes = self.vector_bits // (8 * dtype_of(accumulation_type(result_type.get_element_type())).itemsize)
+        if columns <= lanes or np.prod(shape) * dtype_of(type_.get_element_type()).itemsize < MIN_PACKED_BYTES:
+            return
+        tile = panel_vectors(columns, lanes, self.vector_bits) * lanes
+        if columns <= tile:
+            return
+        constant = self._packed(op, source, axis, tile)
+        unpack = UnpackOp(constant.result, axis, columns, location=op.location)
+        Rewriter.insert_op(unpack, InsertPoint.before(op))
+        op.operands[1] = unpack.result
+
+    def _source(self, value: SSAValue) -> _Source | None:
+        owner, permutation = value.owner, None
+        if isinstance(owner, TransposeOp):
+            permutation = owner.permutation.get_values()
+            owner = owner.operand.owner
+        if not isinstance(owner, ConstantOp) or not isinstance(owner.value, DenseResourceAttr):
+            return None
+        return _Source(owner, permutation) if owner.value.resource_handle.data in self.resources else None
+
+    def _packed(self, op: DotGeneralOp | ConvolutionOp, source: _Source, axis: int, tile: int) -> ConstantOp:
+        key = (source.constant, source.permutation, axis, tile)
+        found = self.known.get(key)
+        if found is None:
+            array = pack(source.array(self.resources), axis, tile)
+            found = ConstantOp.from_array(array, self.resources, source.constant.location)
+            found.result.name_hint = source.constant.result.name_hint
+            Rewriter.insert_op(found, InsertPoint.after(source.constant))
+            self.known[key] = found
+        return found
+
+
+def _column_axis(op: DotGeneralOp | ConvolutionOp) -> int | None:
+    """The axis of the right operand that vectors run along; None where there is none to cut into panels."""
+    if isinstance(op, DotGeneralOp):
+        _, free, _ = op.rhs_axes
+        return free[-1] if free else None
+    last = len(op.kernel_order.permutation) - 1
+    features_last = op.kernel_order.first == last and op.output_order.second == last
+    return last if features_last and op.feature_group_count.value.data == 1 else None

@@ -1,0 +1,250 @@
+"""`split-loops`: loops whose bodies ask where they are become several loops that need not ask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import ClassVar, Final
+
+from xdsl.context import Context
+from xdsl.dialects import func
+from xdsl.dialects.builtin import IndexType, ModuleOp
+from xdsl.ir import Block, Operation, SSAValue
+
+from lamina.dialects.loop import arith, memref, scf
+from lamina.passes.base import LaminaPass
+from lamina.passes.loop.cleanup import erase_dead_ops
+from lamina.passes.loop.emitter import Constants, Emitter, known_index
+
+MAX_PARTS: Final = 5
+"""The most loops that one loop becomes."""
+
+MAX_OPS: Final = 64
+"""The most ops of a body that is repeated."""
+
+Interval = tuple[int, int]
+"""The smallest and the largest value."""
+
+
+@dataclass(frozen=True)
+class SplitLoopsPass(LaminaPass):
+    """Cut innermost loops where a comparison of the position with a constant changes its outcome.
+
+        scf.for %i = %c0 to %c8 step %c1 {                    scf.for %i = %c0 to %c5 step %c1 {
+          %first = arith.cmpi slt, %i, %c5                      %a = memref.load %x[%i]
+          %j = arith.minsi %i, %c4                              memref.store %a, %y[%i]
+          %a = memref.load %x[%j]                             }
+          …                                             →     scf.for %i = %c5 to %c8 step %c1 {
+          %b = memref.load %z[%l]                               %j = arith.addi %i, %c-5
+          %c = arith.select %first, %a, %b                      %b = memref.load %z[%j]
+          memref.store %c, %y[%i]                               memref.store %b, %y[%i]
+        }                                                     }
+
+    In each part the comparisons, and minima and maxima of positions and constants, are known; loads that only the other
+    part needs are gone. So concatenation and padding become copies. Loops of static extent with step 1 that carry
+    nothing are split, into five parts at most.
+    """
+
+    name = "split-loops"
+    requires: ClassVar[frozenset[str]] = frozenset({"loops"})
+    ensures: ClassVar[frozenset[str]] = frozenset({"loops-split"})
+    counters: ClassVar[Mapping[str, str]] = {"parts": "loops that took the place of loops that asked where they are"}
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for function in op.ops:
+            if isinstance(function, func.FuncOp) and function.body.blocks:
+                self.count("parts", split_function(function))
+
+
+def split_function(function: func.FuncOp) -> int:
+    """Split the loops of one function; gives how many parts there are."""
+    constants = Constants(function.body.block)
+    parts = 0
+    for op in [op for op in function.walk() if isinstance(op, scf.ForOp)]:
+        bounds = _static_bounds(op)
+        points = [] if bounds is None else _points(op.body.block, *bounds)
+        if bounds is None or not points or len(points) >= MAX_PARTS:
+            continue
+        edges = [bounds[0], *points, bounds[1]]
+        emitter = Emitter.ahead_of(op, constants)
+        for low, high in pairwise(edges):
+            _emit_part(emitter, op, low, high)
+        parts += len(edges) - 1
+        op.detach()
+        op.erase()
+    if parts:
+        erase_dead_ops(function.body.block)
+    return parts
+
+
+def _static_bounds(op: scf.ForOp) -> Interval | None:
+    """The bounds of an innermost loop that may be split."""
+    lower, upper, step = (known_index(value) for value in (op.lb, op.ub, op.step))
+    if not isinstance(lower, int) or not isinstance(upper, int) or step != 1 or op.iter_args:
+        return None
+    ops = list(op.body.block.ops)
+    return None if len(ops) > MAX_OPS or any(inner.regions for inner in ops) else (lower, upper)
+
+
+# ---- where outcomes change
+
+OUTCOMES: Mapping[str, tuple[Callable[[Interval, Interval], bool], Callable[[Interval, Interval], bool]]] = {
+    "slt": (lambda a, b: a[1] < b[0], lambda a, b: a[0] >= b[1]),
+    "sle": (lambda a, b: a[1] <= b[0], lambda a, b: a[0] > b[1]),
+    "sgt": (lambda a, b: a[0] > b[1], lambda a, b: a[1] <= b[0]),
+    "sge": (lambda a, b: a[0] >= b[1], lambda a, b: a[1] < b[0]),
+}
+"""By predicate: when it holds, and when it does not, for all values of two intervals."""
+
+FIRST_CHANGED: Mapping[str, int] = {"slt": 0, "sge": 0, "sle": 1, "sgt": 1}
+"""By predicate: how far after the constant the first position with the other outcome is."""
+
+SWAPPED: Mapping[str, str] = {"slt": "sgt", "sgt": "slt", "sle": "sge", "sge": "sle"}
+
+
+def _points(block: Block, low: int, high: int) -> list[int]:
+    """The positions from which on a comparison of the position plus a constant with a constant has another outcome."""
+    offsets: dict[SSAValue, int] = {block.args[0]: 0}
+    points: set[int] = set()
+    for op in block.ops:
+        if isinstance(op, arith.AddiOp | arith.SubiOp):
+            constant = known_index(op.rhs)
+            if op.lhs in offsets and isinstance(constant, int):
+                offsets[op.result] = offsets[op.lhs] + (constant if isinstance(op, arith.AddiOp) else -constant)
+        elif isinstance(op, arith.CmpiOp) and isinstance(op.lhs.type, IndexType):
+            predicate = _predicate(op)
+            left, right = op.lhs, op.rhs
+            if right in offsets:
+                left, right, predicate = right, left, SWAPPED.get(predicate, "")
+            constant = known_index(right)
+            if left in offsets and isinstance(constant, int) and predicate in FIRST_CHANGED:
+                points.add(constant - offsets[left] + FIRST_CHANGED[predicate])
+    return sorted(point for point in points if low < point < high)
+
+
+def _predicate(op: arith.CmpiOp) -> str:
+    return op.PREDICATES[op.predicate.value.data]
+
+
+# ---- one part
+
+
+@dataclass
+class _Part:
+    """What is known of the values of a body while its position is within an interval."""
+
+    position: SSAValue
+    interval: Interval
+    same: dict[SSAValue, SSAValue] = field(default_factory=dict[SSAValue, SSAValue])
+    truth: dict[SSAValue, bool] = field(default_factory=dict[SSAValue, bool])
+    intervals: dict[SSAValue, Interval] = field(default_factory=dict[SSAValue, Interval])
+
+    def value(self, value: SSAValue) -> SSAValue:
+        """The value that is the same as another one here."""
+        return self.same.get(value, value)
+
+    def of(self, value: SSAValue) -> Interval | None:
+        """The values that an index takes."""
+        value = self.value(value)
+        if value is self.position:
+            return self.interval
+        constant = known_index(value)
+        return (constant, constant) if isinstance(constant, int) else self.intervals.get(value)
+
+    def learn(self, op: Operation) -> None:
+        """Note what an op gives."""
+        match op:
+            case arith.CmpiOp() if isinstance(op.lhs.type, IndexType):
+                left, right, rules = self.of(op.lhs), self.of(op.rhs), OUTCOMES.get(_predicate(op))
+                if left is None or right is None or rules is None:
+                    return
+                for outcome, holds in zip((True, False), rules, strict=True):
+                    if holds(left, right):
+                        self.truth[op.result] = outcome
+            case arith.AndIOp():
+                self._connective(op, absorbing=False)
+            case arith.OrIOp():
+                self._connective(op, absorbing=True)
+            case arith.SelectOp():
+                known = self.truth.get(self.value(op.cond))
+                if known is not None:
+                    self._is(op.result, op.lhs if known else op.rhs)
+            case arith.AddiOp() | arith.SubiOp():
+                left, right = self.of(op.lhs), self.of(op.rhs)
+                if left is not None and right is not None:
+                    low, high = right if isinstance(op, arith.AddiOp) else (-right[1], -right[0])
+                    self.intervals[op.result] = (left[0] + low, left[1] + high)
+            case arith.MinSIOp() | arith.MaxSIOp():
+                self._extreme(op)
+            case _:
+                pass
+
+    def _is(self, result: SSAValue, value: SSAValue) -> None:
+        value = self.value(value)
+        self.same[result] = value
+        if value in self.truth:
+            self.truth[result] = self.truth[value]
+
+    def _connective(self, op: arith.AndIOp | arith.OrIOp, *, absorbing: bool) -> None:
+        for one, other in ((op.lhs, op.rhs), (op.rhs, op.lhs)):
+            known = self.truth.get(self.value(one))
+            if known is absorbing:
+                self.truth[op.result] = absorbing
+            elif known is not None:
+                self._is(op.result, other)
+
+    def _extreme(self, op: arith.MinSIOp | arith.MaxSIOp) -> None:
+        left, right = self.of(op.lhs), self.of(op.rhs)
+        if left is None or right is None:
+            return
+        smaller = isinstance(op, arith.MinSIOp)
+        if left[1] <= right[0]:
+            self._is(op.result, op.lhs if smaller else op.rhs)
+        elif right[1] <= left[0]:
+            self._is(op.result, op.rhs if smaller else op.lhs)
+        else:
+            pick = min if smaller else max
+            self.intervals[op.result] = (pick(left[0], right[0]), pick(left[1], right[1]))
+
+
+def _emit_part(emitter: Emitter, op: scf.ForOp, low: int, high: int) -> None:
+    """The loop over one part: what it needs of the body."""
+    block = op.body.block
+    part = _Part(block.args[0], (low, high - 1))
+    ops = [inner for inner in block.ops if not isinstance(inner, scf.YieldOp)]
+    for inner in ops:
+        part.learn(inner)
+    needed = _needed(ops, part)
+
+    def body(inside: Emitter, position: SSAValue) -> None:
+        mapping: dict[SSAValue, SSAValue] = {block.args[0]: position}
+        for inner in ops:
+            if inner not in needed:
+                continue
+            for operand in inner.operands:
+                source = part.value(operand)
+                known = part.truth.get(source)
+                if known is not None:
+                    mapping[operand] = inside.scalar_constant(int(known), operand.type)
+                elif source is not operand:
+                    mapping[operand] = mapping.get(source, source)
+            location = inner.location
+            inside.append(inner.clone(mapping)).location = location
+
+    emitter.loop(low, high, 1, body)
+
+
+def _needed(ops: list[Operation], part: _Part) -> set[Operation]:
+    """The ops that write to memory, and what they need."""
+    needed: set[Operation] = set()
+    for op in reversed(ops):
+        removable = op.name.startswith(("arith.", "math.")) or isinstance(op, memref.LoadOp)
+        if removable and op not in needed:
+            continue
+        needed.add(op)
+        for operand in op.operands:
+            source = part.value(operand)
+            if source not in part.truth and isinstance(source.owner, Operation):
+                needed.add(source.owner)
+    return needed

@@ -1,0 +1,1 @@
+"""Schedules by kind of stage, and what they share."""

@@ -1,0 +1,138 @@
+"""Schedules of contractions: blocks of registers, panels of columns, pieces of parallel work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import ceil, prod
+
+from xdsl.dialects.builtin import Float32Type, Float64Type, IntegerAttr, StringAttr, f32, f64, i32, i64
+from xdsl.ir import Attribute
+
+from lamina.dialects.loop import arith
+from lamina.dialects.tensor import linalg
+from lamina.passes.loop.contraction import read_factors
+from lamina.passes.loop.structured import Divided, position_of
+from lamina.passes.registers import ROWS_BY_COLUMN_VECTORS, block_rows, register_block
+from lamina.passes.tensor.schedules.stage_view import StageView, contraction_grain, numbers, plain_dims, texts
+
+BLOCK_ROWS = 64
+"""Rows of a contraction that one piece of work covers, about: they share the panel of columns in the caches."""
+
+MAX_DEPTH, DEPTH_MULTIPLE = 512, 8
+"""What a panel of columns is summed over at once, at most, and a number that divides it: that much of a panel stays in
+the second cache, and rounding errors do not grow with the length of the whole sum."""
+
+UNROLL = 2
+
+ACCUMULATOR_BITS: Mapping[Attribute, int] = {f32: 32, f64: 64, i32: 32, i64: 64}
+
+ENOUGH_ACCUMULATORS = 8
+"""Vectors that are added to in turn, at least: they hide the latency of a multiply-add."""
+
+SHORT_AXIS = 3
+"""With at most so many rows another axis may be the longer one."""
+
+
+def contraction_schedule(stage: StageView, vector_bits: int) -> Mapping[str, Attribute] | None:
+    """The schedule of a contraction that explicit vectors suit, None for any other op."""
+    axes, bits = _row_and_column(stage), _accumulator_bits(stage.op)
+    if axes is None or bits is None:
+        return None
+    row, column = axes
+    lanes = vector_bits // bits
+    panel = _panel(stage, column)
+    if panel is None:
+        rows, vectors = register_block(stage.sizes[row], stage.sizes[column], lanes, vector_bits)
+    else:
+        vectors = panel // lanes
+        if panel % lanes or vectors not in ROWS_BY_COLUMN_VECTORS[vector_bits]:
+            return None
+        rows = block_rows(stage.sizes[row], vectors, vector_bits)
+    accumulators = ceil(ENOUGH_ACCUMULATORS / (rows * vectors))
+    block = max(rows, BLOCK_ROWS // rows * rows)
+    if (size := stage.sizes[row]) is not None:
+        block = min(block, ceil(max(size, 1) / rows) * rows)
+    reduced = [dim for dim, parallel in enumerate(stage.parallel) if not parallel]
+    work = 2 * block * vectors * lanes * prod(stage.size(dim) for dim in reduced)
+    blocks = {stage.names[row]: block, **_depth_block(stage, reduced)}
+    others = [dim for dim, parallel in enumerate(stage.parallel) if parallel and dim not in axes]
+    names = stage.names
+    return {
+        "kind": StringAttr("contraction"),
+        "row": StringAttr(names[row]),
+        "column": StringAttr(names[column]),
+        "tile": numbers({names[row]: rows, names[column]: vectors * lanes}),
+        "block": numbers(blocks),
+        "unroll": IntegerAttr(max(UNROLL, accumulators), i64),
+        **({"accumulators": IntegerAttr(accumulators, i64)} if accumulators > 1 else {}),
+        "parallel": texts([names[dim] for dim in (*others, column, row)]),
+        "grain": contraction_grain(stage, work),
+    }
+
+
+def _depth_block(stage: StageView, reduced: Sequence[int]) -> Mapping[str, int]:
+    """The block of a long reduction, along the last of its axes: the input features of a convolution."""
+    *outer, last = (stage.sizes[dim] for dim in reduced)
+    taps = prod(size or 1 for size in outer)
+    if last is None or None in outer or taps * last <= MAX_DEPTH or taps > MAX_DEPTH // DEPTH_MULTIPLE:
+        return {}
+    step = ceil(last / ceil(taps * last / MAX_DEPTH))
+    return {stage.names[reduced[-1]]: ceil(step / DEPTH_MULTIPLE) * DEPTH_MULTIPLE}
+
+
+def _row_and_column(stage: StageView) -> tuple[int, int] | None:
+    """The dims that registers hold a block of, for products whose columns are contiguous."""
+    op = stage.op
+    if len(op.inputs) != 2 or len(op.outputs) != 1 or _accumulator_bits(op) is None:
+        return None
+    rhs, output = (plain_dims(map_) for map_ in stage.maps[1:])
+    if not output or not rhs or None in output:
+        return None
+    column = output[-1]
+    used_by_lhs = {dim for result in stage.maps[0].results for dim in result.used_dims()}
+    if column is None or column in used_by_lhs:
+        return None
+    if _panel(stage, column) is None and (rhs[-1] != column or rhs.count(column) != 1):
+        return None
+    used_by_rhs = {dim for result in stage.maps[1].results for dim in result.used_dims()}
+    rows = [dim for dim in output[:-1] if dim is not None and dim in used_by_lhs and dim not in used_by_rhs]
+    if not rows or all(stage.parallel):
+        return None
+    # The axis nearest to the columns; where that has few rows, the longest one.
+    row = next((dim for dim in reversed(rows) if stage.size(dim) > SHORT_AXIS), None)
+    return max(rows, key=stage.size) if row is None else row, column
+
+
+def _panel(stage: StageView, column: int) -> int | None:
+    """The columns that a panel of the right operand holds, where it is packed."""
+    *others, last = map(position_of, stage.maps[1].results)
+    if not isinstance(last, Divided) or not last.remainder or last.dim != column:
+        return None
+    panels = [place for place in others if place is None or any(dim == column for dim, _ in place.terms)]
+    return last.divisor if panels == [Divided(column, last.divisor, remainder=False)] else None
+
+
+def _accumulator_bits(op: linalg.GenericOp) -> int | None:
+    """The bits of one sum of a body `accumulator + f(left) * g(right)`, f and g casts; None for another body.
+
+    Floats are summed in f32 and f64, integers in i32 and i64: vectors of narrower elements have no multiply-add.
+    """
+    block = op.body.block
+    factors = read_factors(block)
+    bits = ACCUMULATOR_BITS.get(block.args[-1].type)
+    return bits if factors is not None and {factor.input for factor in factors} == {0, 1} else None
+
+
+def is_multiply_add(op: linalg.GenericOp) -> bool:
+    """Whether the body is `accumulator + left * right` on f32 or f64."""
+    body = list(op.body.block.ops)
+    if len(body) != 3 or not isinstance(op.body.block.args[-1].type, Float32Type | Float64Type):
+        return False
+    multiply, add, _ = body
+    left, right, accumulator = op.body.block.args
+    return (
+        isinstance(multiply, arith.MulfOp)
+        and isinstance(add, arith.AddfOp)
+        and set(multiply.operands) == {left, right}
+        and set(add.operands) == {accumulator, multiply.result}
+    )

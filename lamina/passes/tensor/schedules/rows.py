@@ -1,0 +1,97 @@
+"""Schedules of everything that is no contraction: stages that share rows share one parallel loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import ceil, prod
+
+from xdsl.dialects.builtin import IntegerAttr, StringAttr, i64
+from xdsl.ir import Attribute, SSAValue
+from xdsl.ir.affine import AffineDimExpr, AffineMap
+
+from lamina.dialects.tensor import tensor
+from lamina.passes.size_classes import SizeClasses
+from lamina.passes.tensor.schedules.stage_view import CHUNK_OPERATIONS, StageView, texts, write_schedule
+
+LONG_ROW = 32
+"""Elements that one iteration of a parallel loop should write, at least."""
+
+
+def schedule_rows(stages: Sequence[StageView]) -> None:
+    """Give stages that follow each other the leading parallel axes that they share, in runs as long as possible."""
+    run: list[StageView] = []
+    for stage in stages:
+        if run and _shared_axes([*run, stage]) == 0:
+            _write_rows(run)
+            run = []
+        run.append(stage)
+    if run:
+        _write_rows(run)
+
+
+def _shared_axes(stages: Sequence[StageView]) -> int:
+    """How many leading axes the stages of one parallel loop can share.
+
+    They are parallel in all stages, and what one stage computes another reads in the same rows only. One inner dim
+    is left, unless that is all there is: innermost loops run along memory.
+    """
+    shared = min(stage.leading_parallel for stage in stages)
+    shared = min(shared, *(max(1, len(stage.parallel) - 1) for stage in stages))
+    for maps in _exchanged(stages):
+        shared = min(shared, *(_matching(map_) for map_ in maps))
+    first = stages[0]
+    sizes = SizeClasses()
+    for stage in stages:
+        sizes.add(stage.op, stage.maps)
+    for dim in range(shared):
+        if any(
+            stage.names[dim] != first.names[dim] or not sizes.equal(first.op, dim, stage.op, dim) for stage in stages
+        ):
+            return dim
+    return shared
+
+
+def _matching(map_: AffineMap) -> int:
+    """How many leading results of a map are the iteration dims of the same number."""
+    count = 0
+    while count < len(map_.results) and map_.results[count] == AffineDimExpr(count):
+        count += 1
+    return count
+
+
+def _exchanged(stages: Sequence[StageView]) -> Iterator[Sequence[AffineMap]]:
+    """The maps at which each tensor that passes from one of the stages to another is written and read.
+
+    A read at computed positions may be anywhere: no axis is shared then.
+    """
+    written: dict[SSAValue, AffineMap] = {}
+    for stage in stages:
+        written.update(zip(stage.op.results, stage.output_maps, strict=True))
+    for stage in stages:
+        for operand, map_ in zip(stage.op.operands, stage.maps, strict=True):
+            if operand in written:
+                yield written[operand], map_
+        for op in stage.op.body.walk():
+            if isinstance(op, tensor.ExtractOp) and op.tensor in written:
+                yield (AffineMap(0, 0, ()),)
+
+
+def _with_long_rows(stages: Sequence[StageView], shared: int) -> int:
+    """Fewer parallel axes where a row of a lone stage would be short: finding its position would cost more than it."""
+    if len(stages) > 1 or not all(stages[0].parallel):
+        return shared
+    stage = stages[0]
+    while shared > 1 and prod(stage.size(dim) for dim in range(shared, len(stage.sizes))) < LONG_ROW:
+        shared -= 1
+    return shared
+
+
+def _write_rows(stages: Sequence[StageView]) -> None:
+    shared = _with_long_rows(stages, _shared_axes(stages))
+    names = stages[0].names[:shared]
+    work = sum(stage.operations(shared) for stage in stages)
+    schedule: dict[str, Attribute] = {"kind": StringAttr("rows"), "parallel": texts(names)}
+    if shared:
+        schedule["grain"] = IntegerAttr(max(1, ceil(CHUNK_OPERATIONS / max(work, 1))), i64)
+    for stage in stages:
+        write_schedule(stage.op, schedule)

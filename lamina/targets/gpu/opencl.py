@@ -1,0 +1,155 @@
+"""Kernels in SPIR-V on an OpenCL device with shared virtual memory, through the C library by ctypes."""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from lamina.diagnostics import LaminaError
+
+Array = npt.NDArray[Any]
+
+DEVICE_TYPE_ALL = 0xFFFFFFFF
+PROGRAM_BUILD_LOG = 0x1183
+SUCCESS = 0
+MEMORY_READ_WRITE_FINE_GRAINED = (1 << 0) | (1 << 10)
+ALIGNMENT = 128
+
+
+class OpenClDriver:
+    """One device: memory that host and device share, kernels that run one after the other.
+
+    `library` is the path of OpenCL's loader (found by the system where left out). Raises LaminaError where there is no
+    library, no platform or no device.
+    """
+
+    def __init__(self, library: Path | None = None):
+        found = os.fspath(library) if library is not None else ctypes.util.find_library("OpenCL")
+        if found is None:
+            raise _missing("there is no OpenCL library")
+        try:
+            self._cl: Any = ctypes.CDLL(found)
+        except OSError as error:
+            raise _missing(f"the OpenCL library cannot be loaded: {error}") from None
+        pointer, size = ctypes.c_void_p, ctypes.c_size_t
+        for name, result, arguments in (
+            ("clCreateContext", pointer, None),
+            ("clCreateCommandQueueWithProperties", pointer, [pointer, pointer, pointer, pointer]),
+            ("clCreateProgramWithIL", pointer, [pointer, ctypes.c_char_p, size, pointer]),
+            ("clCreateKernel", pointer, [pointer, ctypes.c_char_p, pointer]),
+            ("clSVMAlloc", pointer, [pointer, ctypes.c_uint64, size, ctypes.c_uint]),
+            ("clSVMFree", None, [pointer, pointer]),
+            ("clSetKernelArg", ctypes.c_int, [pointer, ctypes.c_uint, size, pointer]),
+            ("clSetKernelArgSVMPointer", ctypes.c_int, [pointer, ctypes.c_uint, pointer]),
+            ("clFinish", ctypes.c_int, [pointer]),
+            ("clGetProgramBuildInfo", ctypes.c_int, [pointer, pointer, ctypes.c_uint, size, pointer, pointer]),
+            ("clBuildProgram", ctypes.c_int, [pointer, ctypes.c_uint, pointer, pointer, pointer, pointer]),
+        ):
+            function = getattr(self._cl, name)
+            function.restype = result
+            if arguments is not None:
+                function.argtypes = arguments
+        self._device = self._first_device()
+        code = ctypes.c_int()
+        devices = (ctypes.c_void_p * 1)(self._device)
+        self._context = ctypes.c_void_p(self._cl.clCreateContext(None, 1, devices, None, None, ctypes.byref(code)))
+        _check(code.value, "clCreateContext")
+        queue = self._cl.clCreateCommandQueueWithProperties(self._context, self._device, None, ctypes.byref(code))
+        _check(code.value, "clCreateCommandQueueWithProperties")
+        self._queue = ctypes.c_void_p(queue)
+        self._programs: dict[bytes, ctypes.c_void_p] = {}
+
+    def _first_device(self) -> ctypes.c_void_p:
+        platform, device, count = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_uint()
+        code = self._cl.clGetPlatformIDs(1, ctypes.byref(platform), ctypes.byref(count))
+        if code != SUCCESS or not count.value:
+            raise _missing("OpenCL has no platform")
+        kind = ctypes.c_uint64(DEVICE_TYPE_ALL)
+        code = self._cl.clGetDeviceIDs(platform, kind, 1, ctypes.byref(device), ctypes.byref(count))
+        if code != SUCCESS or not count.value:
+            raise _missing("OpenCL has no device")
+        return device
+
+    def load(self, name: str, code: bytes) -> Any:
+        """A kernel from SPIR-V. Raises LaminaError with the build log where the device refuses it."""
+        status = ctypes.c_int()
+        program = self._programs.get(code)
+        if program is None:
+            program = self._programs[code] = self._build(name, code)
+        kernel = self._cl.clCreateKernel(program, name.encode(), ctypes.byref(status))
+        _check(status.value, f"kernel '{name}': clCreateKernel")
+        return ctypes.c_void_p(kernel)
+
+    def _build(self, name: str, code: bytes) -> ctypes.c_void_p:
+        status = ctypes.c_int()
+        created = self._cl.clCreateProgramWithIL(self._context, code, len(code), ctypes.byref(status))
+        _check(status.value, f"kernel '{name}': clCreateProgramWithIL")
+        program = ctypes.c_void_p(created)
+        if self._cl.clBuildProgram(program, 0, None, None, None, None) != SUCCESS:
+            log = ctypes.create_string_buffer(1 << 14)
+            self._cl.clGetProgramBuildInfo(program, self._device, PROGRAM_BUILD_LOG, len(log), log, None)
+            raise LaminaError(f"kernel '{name}' is refused by the device: {log.value.decode(errors='replace')}")
+        return program
+
+    def allocate(self, size: int) -> int:
+        """Memory that host and device share."""
+        found = self._cl.clSVMAlloc(self._context, MEMORY_READ_WRITE_FINE_GRAINED, size, ALIGNMENT)
+        if not found:
+            raise LaminaError(f"the device has no memory for {size} bytes that the host can share")
+        return int(found)
+
+    def release(self, address: int) -> None:
+        """Give memory back; kernels that use it have ended."""
+        self._finish()
+        self._cl.clSVMFree(self._context, address)
+
+    def upload(self, address: int, array: Array) -> None:
+        """Copy to the device."""
+        self._finish()
+        ctypes.memmove(address, array.ctypes.data, array.nbytes)
+
+    def download(self, array: Array, address: int) -> None:
+        """Copy from the device."""
+        self._finish()
+        ctypes.memmove(array.ctypes.data, address, array.nbytes)
+
+    def copy(self, target: int, source: int, size: int) -> None:
+        """Copy on the device."""
+        self._finish()
+        ctypes.memmove(target, source, size)
+
+    def launch(self, kernel: Any, blocks: int, threads: int, arguments: Sequence[tuple[str, int]]) -> None:
+        """Run a kernel after those before it (the queue keeps their order)."""
+        for position, (kind, value) in enumerate(arguments):
+            if kind == "address":
+                code = self._cl.clSetKernelArgSVMPointer(kernel, position, value)
+            else:
+                size = ctypes.c_int64(value)
+                code = self._cl.clSetKernelArg(kernel, position, 8, ctypes.byref(size))
+            _check(code, f"argument {position}")
+        total, local = ctypes.c_size_t(blocks * threads), ctypes.c_size_t(threads)
+        code = self._cl.clEnqueueNDRangeKernel(
+            self._queue, kernel, 1, None, ctypes.byref(total), ctypes.byref(local), 0, None, None
+        )
+        _check(code, "clEnqueueNDRangeKernel")
+
+    def _finish(self) -> None:
+        _check(self._cl.clFinish(self._queue), "clFinish")
+
+
+def _check(code: int, what: str) -> None:
+    if code != SUCCESS:
+        raise LaminaError(f"OpenCL: {what} fails with {code}")
+
+
+def _missing(reason: str) -> LaminaError:
+    return LaminaError(
+        f"cannot run on an OpenCL device: {reason}",
+        hints=("install a runtime, such as PyPI's intel-opencl-rt, or compile only: lamina compile --target spirv",),
+    )

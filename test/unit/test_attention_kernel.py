@@ -1,0 +1,122 @@
+"""Attention compiled to one kernel, against the op's reference: shapes, masks, layouts, targets, threads, levels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from xdsl.dialects.builtin import f32, i1
+
+import lamina
+from graph_models import module_of
+from lamina import api, pipelines
+from lamina.targets.cpu.host import host_description
+from lamina.targets.reference.evaluate import evaluate
+from support.upstream import assert_accepted, is_available
+
+SIZES = st.sampled_from([1, 2, 7, 8, 15, 16, 17, 31, 47, 64, 65, 96, 130])
+MASKS = {"none": None, "keys": ("b", 1, 1, "s"), "queries": ("q", "s"), "full": ("b", "h", "q", "s"), "one": (1, 1)}
+
+
+class Case:
+    """An attention of given sizes; symbolic ones are named by the same letters."""
+
+    def __init__(self, sizes, *, tokens_first=(), mask=None, mask_type=f32, causal=None, symbolic=False):
+        b, h, k, q, s, d, e = sizes
+        self.numbers = {"b": b, "h": h, "q": q, "s": s}
+        names = {"b": "b", "h": h, "q": "q", "s": "s"} if symbolic else self.numbers
+        shapes = [("b", "h", "q", d), ("b", k, "s", d), ("b", k, "s", e)]
+        shapes = [(x[0], x[2], x[1], x[3]) if i in tokens_first else x for i, x in enumerate(shapes)]
+        arguments = [([names.get(each, each) for each in shape], f32) for shape in shapes]
+        self.shapes = [[self.numbers.get(each, each) for each in shape] for shape in shapes]
+        self.mask_type = mask_type
+        if mask is not None:
+            arguments.append(([names.get(each, each) for each in mask], mask_type))
+            self.shapes.append([self.numbers.get(each, each) for each in mask])
+
+        def build(builder, *operands):
+            return [builder.attention(*operands, scale=d**-0.5, causal=causal, tokens_first=tokens_first)]
+
+        self.module = module_of(api.make_context(), arguments, build)
+
+    def inputs(self, seed=0):
+        rng = np.random.default_rng(seed)
+        arrays = [rng.standard_normal(shape).astype(np.float32) for shape in self.shapes]
+        if len(arrays) > 3 and self.mask_type == i1:
+            arrays[3] = arrays[3] > -1
+        return arrays
+
+    def check(self, executable):
+        inputs = self.inputs()
+        (expected,) = evaluate(self.module, inputs, api.make_context().resources)
+        (result,) = executable.call(inputs)
+        np.testing.assert_allclose(result, expected, rtol=2e-5, atol=2e-6)
+        (serial,) = executable.call(inputs, threads=1)
+        assert result.tobytes() == serial.tobytes()
+
+
+@st.composite
+def cases(draw):
+    group, heads = draw(st.sampled_from([1, 1, 2, 3])), draw(st.integers(1, 3))
+    sizes = (draw(st.integers(1, 2)), group * heads, heads, *(draw(SIZES) for _ in range(4)))
+    return Case(
+        sizes,
+        tokens_first=draw(st.sampled_from([(), (0, 1, 2, 3), (0, 3), (1, 2)])),
+        mask=MASKS[draw(st.sampled_from(list(MASKS)))],
+        mask_type=draw(st.sampled_from([f32, i1])),
+        causal=draw(st.sampled_from([None, "start", "end"])),
+        symbolic=draw(st.booleans()),
+    )
+
+
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(cases(), st.sampled_from(["hardware", "hardware", "hardware", "loop", "tensor"]))
+def test_random_attentions(case, level):
+    case.check(api.executable_for(case.module, level=level, threads=2, cache=False))
+
+
+@pytest.mark.parametrize("bits", [128, 256, 512])
+@pytest.mark.parametrize("causal", [None, "end"])
+def test_every_vector_width(bits, causal):
+    if bits > host_description().vector_bits:
+        pytest.skip(f"this machine has no vectors of {bits} bits")
+    case = Case((1, 4, 2, 50, 70, 24, 40), mask=("q", "s"), causal=causal, symbolic=True)
+    case.check(lamina.compile(case.module, threads=2, cache=False, target={"vector_bits": bits}))
+
+
+def test_long_sequences_take_scratch_from_the_allocator():
+    case = Case((1, 2, 2, 130, 700, 16, 16), tokens_first=(0, 1, 2, 3), causal="end", symbolic=True)
+    case.check(lamina.compile(case.module, threads=2, cache=False))
+
+
+def test_queries_without_keys_are_nan():
+    case = Case((1, 1, 1, 20, 10, 8, 8), causal="end")
+    (result,) = lamina.compile(case.module, cache=False).call(case.inputs())
+    assert np.isnan(result[0, 0, :, 0]).tolist() == [True] * 10 + [False] * 10
+
+
+def test_nan_and_infinite_scores_stay_in_their_row():
+    case = Case((1, 1, 1, 16, 16, 8, 8))
+    inputs = case.inputs()
+    inputs[0][0, 0, 3, 0], inputs[0][0, 0, 5] = np.nan, np.inf
+    (result,) = lamina.compile(case.module, cache=False).call(inputs)
+    assert np.isnan(result[0, 0]).all(axis=1).nonzero()[0].tolist() == [3, 5]
+    assert np.isfinite(np.delete(result[0, 0], [3, 5], axis=0)).all()
+
+
+@pytest.mark.skipif(not is_available(), reason="needs MLIR's tools")
+@pytest.mark.parametrize("symbolic", [False, True])
+def test_one_kernel_that_mlir_accepts(symbolic):
+    case = Case(
+        (1, 4, 2, 200, 300, 64, 64), tokens_first=(0, 3), mask=("b", 1, 1, "s"), causal="end", symbolic=symbolic
+    )
+    context = api.make_context()
+    case.module.attributes["lamina.target"] = host_description().attribute()
+    pipelines.run_phases(case.module, context, to="tensor")
+    assert_accepted(api.module_text(case.module))
+    pipelines.run_phases(case.module, context, after="tensor", to="loop")
+    assert_accepted(api.module_text(case.module))
+    kernels = [op for op in case.module.ops if "lamina.kernel" in op.attributes]
+    assert len(kernels) == 1
+    assert sum(1 for _ in kernels[0].walk()) <= 400
