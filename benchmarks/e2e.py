@@ -5,8 +5,9 @@
 Every row is measured in a process of its own, the memory of a run from the cache in another. `error` is our largest
 error against an f64 evaluation over ONNX Runtime's. Ratios are times, ours over theirs, median of the rounds (least …
 largest): below 1 we are faster; the last is against the faster of the two in each round. `kernels` are distinct ones /
-calls. `arena` is the arena over the largest live set. `peak` is the resident memory of a process that loads the model
-from the cache and runs it, over 1.3 × (weights + arena) + 150 MB. `--small` takes the configurations of the tests. A
+calls. `arena` is the arena over the largest live set. `load` is the second load of an entry (the first one hashes it:
+`first_load_s` in the JSON). `peak` is the resident memory of a process that loads the model from the cache and runs it,
+over 1.3 × (weights + arena) + 150 MB. `--small` takes the configurations of the tests. A
 figure that breaks its bound has an exclamation mark.
 """
 
@@ -40,6 +41,9 @@ from support.oracles import double_outputs  # noqa: E402
 SMALL_MODELS = ("mlp", "mlp-b64", "lenet", "minilm")
 NAMES = (*SMALL_MODELS, *models.ARCHITECTURES, *(f"light_{name}" for name in models.LIGHT))
 SIZES = {"batch": 1, "sequence": 128}
+SETTLING_SECONDS = 2.5
+"""A file that has just been written is read at every compilation: it might change again within its time stamp."""
+
 CACHED_RUN = """
 import resource, sys, time
 import numpy as np
@@ -83,12 +87,16 @@ def measure(name: str, threads: int, small: bool, rounds: int) -> dict[str, Any]
         path, feeds_path = Path(folder) / "model.onnx", Path(folder) / "feeds.npz"
         onnx.save(model, path)
         np.savez(feeds_path, **feeds)
+        time.sleep(SETTLING_SECONDS)
         start = time.perf_counter()
         executable = lamina.compile(path, threads=threads)
         compile_seconds = time.perf_counter() - start
         command = [sys.executable, "-c", CACHED_RUN, str(path), str(feeds_path), str(threads)]
-        cached = subprocess.run(command, capture_output=True, text=True, check=True, cwd=HERE.parent).stdout.split()
-        if cached[0] != "0":
+        cached = [
+            subprocess.run(command, capture_output=True, text=True, check=True, cwd=HERE.parent).stdout.split()
+            for _ in range(2)
+        ]
+        if any(count != "0" for count, *_ in cached):
             raise SystemExit(f"{name}: the second process compiled again")
         contenders = {"lamina": lambda: executable(**feeds)}
         contenders["onnxruntime"] = contest.onnxruntime_call(path, feeds, threads)
@@ -110,8 +118,9 @@ def measure(name: str, threads: int, small: bool, rounds: int) -> dict[str, Any]
         "ratios": ratios,
         **memory,
         "compile_s": compile_seconds,
-        "load_s": float(cached[1]),
-        "peak_bytes": int(cached[2]),
+        "first_load_s": float(cached[0][1]),
+        "load_s": float(cached[1][1]),
+        "peak_bytes": max(int(peak) for *_, peak in cached),
         "peak_bound_bytes": int(1.3 * (memory["weight_bytes"] + memory["arena_bytes"]) + 150e6),
     }
 

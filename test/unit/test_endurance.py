@@ -123,27 +123,6 @@ def test_ten_thousand_pools():
     assert mappings() - maps < 20
 
 
-@LINUX_ONLY
-def test_ten_thousand_executables():
-    """Made, called and dropped: code, constants, contexts and files go with them."""
-    artefact = abi_models.scale_add()
-    x = np.ones((2, 3), np.float32)
-
-    def cycle(times):
-        for _ in range(times):
-            executable = Executable(artefact, threads=2)
-            assert executable(x, x)[0][0, 0] == 3
-            del executable
-        gc.collect()
-
-    cycle(300)
-    memory, files, maps = memory_bytes(), open_files(), mappings()
-    cycle(10_000)
-    assert memory_bytes() - memory < 20e6
-    assert open_files() == files
-    assert mappings() - maps < 100
-
-
 def test_processes_compile_one_model_at_once(tmp_path):
     environment = {"LAMINA_CACHE_DIR": str(tmp_path / "cache")}
     found = [finish(process) for process in [start(COMPILE, environment) for _ in range(4)]]

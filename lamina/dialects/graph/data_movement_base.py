@@ -71,7 +71,8 @@ def _object_array(tensor: AbstractTensor) -> Any:
     elements = tensor.elements or ()
     array = np.empty(len(elements), object)
     array[:] = elements
-    return array.reshape(()) if not tensor.shape else array
+    sizes = [size for size in tensor.shape if isinstance(size, int)]
+    return array if len(sizes) < len(tensor.shape) else array.reshape(sizes)
 
 
 def vector_length(name: str, what: str, operand: AbstractTensor) -> int:
