@@ -135,10 +135,7 @@ def memory_text(weights: int, memory: Mapping[str, int | None], sizes: Mapping[s
 
 
 def megabytes(count: int) -> str:
-    """Bytes for people, in units of 1000 or 1000².
-
-    Below a kilobyte the bytes themselves.
-    """
+    """Bytes for people: as they are below 1000, else in kB or MB (of 1000 and 1000² bytes)."""
     if count < 1000:
         return f"{count} bytes"
     return f"{count / 1e3:.1f} kB" if count < 1e6 else f"{count / 1e6:.1f} MB"
