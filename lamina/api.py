@@ -62,7 +62,7 @@ class TracedFunction(TracedModule, Protocol):
 
 
 Model: TypeAlias = "str | os.PathLike[str] | bytes | ModelProto | ModuleOp | TracedModule"
-Target: TypeAlias = "Mapping[str, str | int] | DictionaryAttr | None"
+Target: TypeAlias = "str | Mapping[str, str | int] | DictionaryAttr | None"
 
 
 def compile(
@@ -80,10 +80,11 @@ def compile(
 
     `model`: the path of an ONNX file, of graph-level text (.mlir) or of an artefact (.lamina); a serialized or loaded
     ONNX model; a graph-level module (its constants in `context`) or what `trace` gave. `threads`: how many threads a
-    call runs on (the cores at hand, or LAMINA_THREADS). `target`: fields of `lamina.target` that differ from this
-    machine, such as `{"vector_bits": 256}`. `plugins` take part besides those that
-    are installed. `donate` names inputs and the outputs that are written into their storage, `{"past": "present"}`:
-    a call changes these arrays and gives them back. `observer` is told of every phase when the model is compiled.
+    call runs on (the cores at hand, or LAMINA_THREADS). `target`: a name, such as "x86-64-v3" (`CPU_TARGETS` has them),
+    or fields of `lamina.target` that differ from this machine, such as `{"vector_bits": 256}`. `plugins` take part
+    besides those that are installed. `donate` names inputs and the outputs that are written into their storage,
+    `{"past": "present"}`: a call changes these arrays and gives them back. `observer` is told of every phase when the
+    model is compiled.
 
     Raises LaminaError for what cannot be read or compiled.
     """
@@ -129,11 +130,12 @@ def executable_for(
     cache: bool = True,
     plugins: Sequence[Plugin] = (),
     donate: Mapping[str, str] | None = None,
+    target: Target = None,
     observer: Observer | None = None,
 ) -> Executable | ReferenceExecutable:
     """A model executed at a level of `lamina.pipelines.LEVELS`; the last one is the compiled model.
 
-    `donate` as `compile` takes it.
+    `donate` and `target` as `compile` takes them.
     """
     from lamina.targets.cpu.executable import Executable
 
@@ -147,7 +149,7 @@ def executable_for(
             raise LaminaError("is compiled already: it cannot run at another level", where=str(model))
         _refuse_donation(model, donate)
         return load(cast("str | os.PathLike[str]", model), threads=threads, plugins=plugins)
-    way = _shortcut(model, chosen, None, cache, plugins, donate) if chosen.name != "graph" else None
+    way = _shortcut(model, chosen, target, cache, plugins, donate) if chosen.name != "graph" else None
     found = way.load() if way is not None else None
     if found is not None:
         return Executable(found, threads=threads, plugins=_all_plugins(plugins))
@@ -155,7 +157,7 @@ def executable_for(
     interface.donate(module, donate or {})
     if chosen.name != "graph":
         return _native_executable(
-            module, context, chosen, threads=threads, target=None, cache=cache, observer=observer, way=way
+            module, context, chosen, threads=threads, target=target, cache=cache, observer=observer, way=way
         )
     from lamina.targets.reference.executable import ReferenceExecutable
 
@@ -172,7 +174,7 @@ def compile_to_artefact(
     observer: Observer | None = None,
 ) -> None:
     """Compile a graph-level module (changed in place) and write the artefact to `path`, neither using the cache."""
-    _set_target(module, target)
+    set_target(module, target)
     artefact = _generate(module, context, LEVELS[-1], observer)
     try:
         artefact.save(path)
@@ -303,20 +305,30 @@ def _graph_module(
     return load_module(model, context), context
 
 
-def _set_target(module: ModuleOp, target: Target) -> CpuDescription:
+def set_target(module: ModuleOp, target: Target) -> CpuDescription:
     """Write `lamina.target`, from which every pass reads the target: the argument, else the module's own, else this
     machine."""
     from lamina.targets.cpu.host import CpuDescription, host_description
 
     own = module.attributes.get(TARGET)
-    if isinstance(target, Mapping):
-        description = host_description().with_fields(target)
+    fields = _target_fields(target)
+    if fields is not None:
+        description = host_description().with_fields(fields)
     elif target is not None or own is not None:
         description = CpuDescription.from_attribute(cast(DictionaryAttr, target or own))
     else:
         description = host_description()
     module.attributes[TARGET] = description.attribute()
     return description
+
+
+def _target_fields(target: Target) -> Mapping[str, str | int] | None:
+    """The fields that a name or a mapping gives, None for an attribute or none."""
+    from lamina.targets.cpu.named_targets import cpu_target
+
+    if isinstance(target, str):
+        return cpu_target(target)
+    return target if isinstance(target, Mapping) else None
 
 
 def _executable_type(model: Model) -> Callable[..., Executable]:
@@ -347,7 +359,7 @@ def _native_executable(
     from lamina.targets.cpu.shortcut import is_small_enough
 
     make = Executable if executable_type is None else executable_type
-    _set_target(module, target)
+    set_target(module, target)
     fingerprints = [fingerprint(plugin) for plugin in context.plugins]
     # Code of a plugin without files cannot be told from what it was when an entry was made.
     store = disk_cache() if cache and None not in fingerprints else None
@@ -390,7 +402,8 @@ def _shortcut(
     if store is None or None in fingerprints:
         return None
     path = cast("str | os.PathLike[str]", model)
-    description = host_description().with_fields(target) if isinstance(target, Mapping) else target
+    fields = _target_fields(target)
+    description = target if fields is None else host_description().with_fields(fields)
     options = (repr(description or host_description()), repr(sorted((donate or {}).items())))
     return shortcut(store, path, level.name, *options, *filter(None, fingerprints))
 

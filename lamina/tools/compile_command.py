@@ -55,6 +55,7 @@ def run(options: argparse.Namespace) -> int:
         )
     if gpu_commands.wants_gpu(options):
         return gpu_commands.compile_for_gpu(options)
+    target = gpu_commands.cpu_fields(options)
     if options.dump_phases is not None:
         make_folder(options.dump_phases)
     with Progress() as progress:
@@ -76,11 +77,13 @@ def run(options: argparse.Namespace) -> int:
         milliseconds = 1e3 * (time.perf_counter() - start)
         observe(PhaseReport("import", pipelines.op_count(module), milliseconds), module)
         if options.to is not None:
+            if target is not None:
+                api.set_target(module, target)
             pipelines.run_phases(module, context, to=options.to, observer=observe)
             if options.output != STANDARD_OUTPUT:
                 api.write_text(module, options.output, context)
         else:
-            api.compile_to_artefact(module, context, options.output, observer=observe)
+            api.compile_to_artefact(module, context, options.output, target=target, observer=observe)
     if options.output == STANDARD_OUTPUT:
         sys.stdout.write(api.module_text(module, locations=True))
         return 0

@@ -1,4 +1,4 @@
-"""`--target` of `lamina compile` and `lamina run` where it names a GPU."""
+"""`--target` of `lamina compile` and `lamina run`: another CPU by name, or a GPU."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from lamina import api, interface, pipelines
 from lamina.artefact import TensorInfo
 from lamina.diagnostics import LaminaError
 from lamina.dialects.hardware.gpu_target import GPU_TARGETS, is_gpu_target, parse_gpu_target
+from lamina.targets.cpu.named_targets import CPU_TARGETS, PREFIX, Fields, cpu_target
 from lamina.tools import model_arguments
 from lamina.tools.model_arguments import Array
+
+OTHER_TARGETS = (*(PREFIX + name for name in CPU_TARGETS), *GPU_TARGETS)
 
 
 def add_target_argument(parser: argparse.ArgumentParser) -> None:
@@ -22,20 +25,26 @@ def add_target_argument(parser: argparse.ArgumentParser) -> None:
         "--target",
         default="cpu",
         metavar="TARGET",
-        help=f"cpu (this machine, the default), or a GPU: {', '.join(GPU_TARGETS)}",
+        help=f"cpu (this machine, the default), another CPU or a GPU: {', '.join(OTHER_TARGETS)}",
     )
 
 
 def wants_gpu(options: argparse.Namespace) -> bool:
     """Whether `--target` names a GPU; raises LaminaError for a target that does not exist."""
-    if options.target == "cpu":
+    if options.target == "cpu" or options.target.startswith(PREFIX):
+        cpu_fields(options)
         return False
     if not is_gpu_target(options.target):
         raise LaminaError(
-            f"unknown target '{options.target}'", hints=(f"the targets are cpu, {', '.join(GPU_TARGETS)}",)
+            f"unknown target '{options.target}'", hints=(f"the targets are cpu, {', '.join(OTHER_TARGETS)}",)
         )
     parse_gpu_target(options.target)
     return True
+
+
+def cpu_fields(options: argparse.Namespace) -> Fields | None:
+    """What `--target cpu:NAME` changes in `lamina.target`, None for this machine; raises LaminaError for others."""
+    return None if options.target == "cpu" else cpu_target(options.target)
 
 
 def compile_for_gpu(options: argparse.Namespace) -> int:

@@ -50,6 +50,7 @@ def run(options: argparse.Namespace) -> int:
             cache=not options.no_cache,
             plugins=model_arguments.given_plugins(options),
             donate=model_arguments.parse_donations(options.donate),
+            target=gpu_commands.cpu_fields(options),
             observer=lambda report, _: progress.update(f"compiled to phase {report.phase}"),
         )
         if options.inputs:

@@ -1,9 +1,11 @@
-"""The table of whole models that docs/performance.md shows can be made: one row, its figures within their bounds."""
+"""The benchmarks run: a row of each table, figures that do not depend on time within their bounds."""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 
@@ -18,3 +20,22 @@ def test_a_row_of_the_table_of_models(tmp_path):
     assert row["arena_bytes"] <= 1.1 * row["largest_live_bytes"]
     assert row["peak_bytes"] <= row["peak_bound_bytes"]
     assert row["kernel_calls"] >= row["kernels_distinct"] > 0
+
+
+def test_a_commit_beside_the_working_tree(tmp_path):
+    if subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True).returncode:
+        pytest.skip("this is no git repository")
+    command = [sys.executable, "benchmarks/compare_commits.py", "HEAD", "--only", "mlp", "--threads", "1"]
+    command += ["--rounds", "1", "--json", str(tmp_path / "rows.json")]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
+    (row,) = json.loads((tmp_path / "rows.json").read_text())
+    assert row["difference"] <= 1e-3, shown.stderr
+    assert min(row["load_s"]) > 0 and min(row["compile_s"]) > 0
+    assert subprocess.run(["git", "worktree", "list"], cwd=ROOT, capture_output=True, text=True).stdout.count("\n") == 1
+
+
+def test_an_unknown_commit():
+    command = [sys.executable, "benchmarks/compare_commits.py", "no-such-commit", "--only", "mlp"]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert shown.returncode == 1
+    assert "error: no-such-commit: " in shown.stderr and "Traceback" not in shown.stderr

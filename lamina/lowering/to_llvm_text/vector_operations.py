@@ -176,12 +176,12 @@ def constant_mask(printer: FunctionPrinter, op: Operation) -> None:
 
 
 def outer_product(printer: FunctionPrinter, op: Operation) -> None:
-    """`vector.outerproduct`: with floats and the kind `add`, one fused multiply-add per register."""
+    """`vector.outerproduct`: with floats and the kind `add`, a multiply-add per register (fused where that is fast)."""
     lhs, rhs, *rest = op.operands
     result, kind = op.results[0], combining_kind(op)
     layout = printer.layout(result.type)
     accumulator = printer.parts(rest[0]) if rest else None
-    fused = float_intrinsic("fma")(printer, op)
+    fused = float_intrinsic("fmuladd")(printer, op)
     if is_vector(rhs):
         columns = printer.parts(rhs)
         factors = [

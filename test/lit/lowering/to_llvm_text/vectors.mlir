@@ -5,7 +5,7 @@
 // CHECK:         phi <16 x float> [ splat (float 0x0000000000000000), %entry ]
 // CHECK-COUNT-2: load float, ptr
 // CHECK-COUNT-2: load <16 x float>, ptr
-// CHECK-COUNT-4: call <16 x float> @llvm.fma.v16f32
+// CHECK-COUNT-4: call <16 x float> @llvm.fmuladd.v16f32
 // CHECK-NOT:     insertvalue
 // CHECK:         ret void
 
