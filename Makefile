@@ -30,7 +30,9 @@ docs: $(VENV)/.test
 e2e: $(VENV)/.bench
 	$(BIN)/python benchmarks/e2e.py $(OPTIONS)
 
-bench: e2e
+# All tables, with PyTorch and JAX in environments of their own; results and plots in benchmark-results/.
+bench: $(VENV)/.bench
+	$(BIN)/python benchmarks/run.py $(OPTIONS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -1,18 +1,21 @@
-"""The distinct convolutions of ResNet-50 and MobileNetV2 beside ONNX Runtime, one row per layer.
+"""The distinct convolutions of ResNet-50 and MobileNetV2 beside ONNX Runtime, OpenVINO and PyTorch, one row per layer.
 
-    python benchmarks/convolutions.py [--network NAME] [--threads N] [--only TEXT] [--json FILE]
+    python benchmarks/convolutions.py [--network NAME] [--peer torch=PYTHON] [--threads 1 2] [--only TEXT] [--json FILE]
 
-One process, contenders in turn; the time of a contender is the minimum over the rounds of the median of a short run,
-the ratio ours / ONNX Runtime's: below 1 we are faster. Every layer has a bias and an activation; inputs and outputs are
-NCHW, as in ONNX, so that our time has the transposes which a whole network needs at its ends only.
+How contenders are timed and checked: `peers.py`. The ratio is ours / the fastest of the others: below 1 we are faster.
+`share` is our part of the arithmetic peak (`peak.py`), measured first; taps on the padding count as done, so that a
+share may exceed 1. Every layer has a bias and most an activation. With `--order nchw` inputs and outputs are as in
+ONNX, and everybody has the transposes which a whole network needs at its ends only; `nhwc` (the default) takes them
+away: the model has a transpose in front of the layer and one behind it, which meet the layout that we, OpenVINO and
+PyTorch's oneDNN work in (ONNX Runtime computes them). PyTorch has weights packed by oneDNN, and the activation in the
+same call.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import time
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +26,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "test"))
 
-from contest import fastest
+import peak
+from peers import NAMES, Case, add_options, contest, finish, pythons_of, started, table_head, table_row
 
-import lamina
-from support.oracles import onnxruntime_session
+from support.oracles import double_outputs
 
-SLICE_SECONDS = 0.12
+CONTENDERS = NAMES[:4]
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,8 @@ class Layer:
     def name(self) -> str:
         """`64x56-256-1x1s1g1`."""
         kernel = f"{self.kernel}x{self.kernel}s{self.stride}"
-        return f"{self.inputs}x{self.size}-{self.outputs}-{kernel}" + (f"g{self.groups}" if self.groups > 1 else "")
+        kind = " stem" if self.inputs == 3 else f"g{self.groups}" if self.groups > 1 else ""
+        return f"{self.inputs}x{self.size}-{self.outputs}-{kernel}{kind}"
 
     @property
     def operations(self) -> int:
@@ -101,94 +105,107 @@ def mobilenet_v2() -> list[Layer]:
 NETWORKS: dict[str, Callable[[], list[Layer]]] = {"resnet50": resnet50, "mobilenetv2": mobilenet_v2}
 
 
-def model_of(layer: Layer) -> onnx.ModelProto:
-    """The layer as an ONNX model of its own, with seeded random weights."""
+def weights_of(layer: Layer) -> tuple[np.ndarray, np.ndarray]:
+    """Seeded weights [outputs, inputs / groups, height, width] and biases."""
     random = np.random.default_rng(0)
     fan_in = layer.inputs // layer.groups * layer.kernel**2
     shape = (layer.outputs, layer.inputs // layer.groups, layer.kernel, layer.kernel)
     weight = (random.standard_normal(shape) / np.sqrt(fan_in)).astype(np.float32)
-    bias = random.standard_normal(layer.outputs).astype(np.float32)
+    return weight, random.standard_normal(layer.outputs).astype(np.float32)
+
+
+def model_of(layer: Layer, *, features_last: bool = False) -> onnx.ModelProto:
+    """The layer as an ONNX model of its own, between two transposes where inputs have their features last."""
+    weight, bias = weights_of(layer)
     initializers = [numpy_helper.from_array(weight, "w"), numpy_helper.from_array(bias, "b")]
     pad = (layer.kernel - 1) // 2
     convolution = helper.make_node(
         "Conv",
-        ["x", "w", "b"],
-        ["y" if layer.activation == "none" else "c"],
+        ["image" if features_last else "x", "w", "b"],
+        ["c"],
         strides=[layer.stride] * 2,
         pads=[pad] * 4,
         group=layer.groups,
     )
-    nodes = [convolution]
+    nodes, last, shape = [convolution], "c", (1, layer.inputs, layer.size, layer.size)
     if layer.activation == "relu":
-        nodes.append(helper.make_node("Relu", ["c"], ["y"]))
+        nodes.append(helper.make_node("Relu", ["c"], ["a"]))
+        last = "a"
     if layer.activation == "relu6":
         initializers += [numpy_helper.from_array(np.float32(value), name) for name, value in (("lo", 0), ("hi", 6))]
-        nodes.append(helper.make_node("Clip", ["c", "lo", "hi"], ["y"]))
+        nodes.append(helper.make_node("Clip", ["c", "lo", "hi"], ["a"]))
+        last = "a"
+    if features_last:
+        shape = (1, layer.size, layer.size, layer.inputs)
+        nodes.insert(0, helper.make_node("Transpose", ["x"], ["image"], perm=[0, 3, 1, 2]))
+        nodes.append(helper.make_node("Transpose", [last], ["y"], perm=[0, 2, 3, 1]))
+        last = "y"
     graph = helper.make_graph(
         nodes,
         layer.name,
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, layer.inputs, layer.size, layer.size))],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(last, TensorProto.FLOAT, None)],
         initializers,
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
 
 
-def measure(layer: Layer, threads: int, rounds: int) -> dict[str, object]:
-    """One row."""
-    model = model_of(layer)
-    feeds = {"x": np.random.default_rng(1).standard_normal((1, layer.inputs, layer.size, layer.size), dtype=np.float32)}
-    start = time.perf_counter()
-    executable = lamina.compile(model, threads=threads, cache=False)
-    compile_seconds = time.perf_counter() - start
-    session = onnxruntime_session(model, threads)
-    expected = np.asarray(session.run(None, feeds)[0])
-    difference = float(np.abs(executable(**feeds)[0] - expected).max())
-    contenders = {"lamina": lambda: executable(**feeds), "onnxruntime": lambda: session.run(None, feeds)}
-    best = fastest(contenders, rounds, SLICE_SECONDS)
-    return {
-        "network": layer.network,
-        "layer": layer.name,
-        "threads": threads,
-        "lamina_ms": round(best["lamina"], 4),
-        "onnxruntime_ms": round(best["onnxruntime"], 4),
-        "ratio": round(best["lamina"] / best["onnxruntime"], 3),
-        "gflops": round(layer.operations / best["lamina"] / 1e6, 1),
-        "onnxruntime_gflops": round(layer.operations / best["onnxruntime"] / 1e6, 1),
-        "compile_s": round(compile_seconds, 2),
-        "largest_difference": difference,
-    }
+ONEDNN_ACTIVATIONS = {"none": '"none", []', "relu": '"relu", []', "relu6": '"hardtanh", [0.0, 6.0]'}
 
 
-def main() -> None:
+def case_of(layer: Layer, folder: Path, *, features_last: bool) -> Case:
+    """A case with its model in a file."""
+    model = model_of(layer, features_last=features_last)
+    path = folder / f"{layer.name.replace(' ', '-')}.onnx"
+    onnx.save(model, path)
+    shape = (layer.size, layer.size, layer.inputs) if features_last else (layer.inputs, layer.size, layer.size)
+    feeds = {"x": np.random.default_rng(1).standard_normal((1, *shape), dtype=np.float32)}
+    weight, bias = weights_of(layer)
+    pad = (layer.kernel - 1) // 2
+    geometry = f"[{pad}, {pad}], [{layer.stride}, {layer.stride}], [1, 1], {layer.groups}"
+    sizes = [1, layer.inputs, layer.size, layer.size]
+    setup = f"p = torch.ops.mkldnn._reorder_convolution_weight(w, {geometry}, {sizes})"
+    image = "x.permute(0, 3, 1, 2)" if features_last else "x"
+    activation = ONEDNN_ACTIVATIONS[layer.activation]
+    call = f"torch.ops.mkldnn._convolution_pointwise({image}, p, b, {geometry}, {activation}, '')"
+    (exact,) = double_outputs(model, feeds)
+    torch = f"{call}.permute(0, 2, 3, 1)" if features_last else call
+    return Case(layer.name, path, torch, "", feeds, exact, constants={"w": weight, "b": bias}, setup=setup)
+
+
+def main() -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_options(parser, CONTENDERS)
     parser.add_argument("--network", choices=NETWORKS, help="one network")
-    parser.add_argument("--threads", type=int, default=1, help="threads of both contenders")
-    parser.add_argument("--rounds", type=int, default=3, help="turns of each contender")
-    parser.add_argument("--only", default="", metavar="TEXT", help="layers whose name contains TEXT")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows as JSON")
+    parser.add_argument("--order", choices=("nhwc", "nchw"), default="nhwc", help="of inputs and outputs")
     options = parser.parse_args()
-    print(
-        "| network | layer | lamina ms | onnxruntime ms | ratio | GFLOP/s | theirs | compile s | largest difference |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|")
+    pythons = pythons_of(options)
     rows: list[dict[str, object]] = []
-    for name in [options.network] if options.network else NETWORKS:
-        for layer in NETWORKS[name]():
-            if options.only not in layer.name:
-                continue
-            row = measure(layer, options.threads, options.rounds)
-            rows.append(row)
-            print(
-                f"| {row['network']} | {row['layer']} | {row['lamina_ms']} | {row['onnxruntime_ms']} | {row['ratio']} "
-                f"| {row['gflops']} | {row['onnxruntime_gflops']} | {row['compile_s']} "
-                f"| {row['largest_difference']:.1e} |",
-                flush=True,
-            )
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=2) + "\n")
+    with tempfile.TemporaryDirectory() as folder:
+        layers = [layer for name in [options.network] if name for layer in NETWORKS[name]()]
+        layers = layers or [layer for network in NETWORKS.values() for layer in network()]
+        cases = {
+            layer: case_of(layer, Path(folder), features_last=options.order == "nhwc")
+            for layer in layers
+            if options.only in layer.name
+        }
+        for threads in options.threads:
+            limit = peak.measure(threads)
+            print(f"peak, {threads} threads: {limit} GFLOP/s")
+            print(table_head(list(pythons), "gflops", "share"), flush=True)
+            with started(pythons, threads) as peers:
+                for layer, case in cases.items():
+                    row = contest(case, peers, options.rounds, options.seconds)
+                    row |= {"network": layer.network, "layer": layer.name, "order": options.order}
+                    row |= {"threads": threads, "peak": limit, "operations": layer.operations}
+                    if "lamina_ms" in row:
+                        row["gflops"] = round(layer.operations / row["lamina_ms"] / 1e6, 1)
+                        row["share"] = round(row["gflops"] / limit, 2)
+                    rows.append(row)
+                    print(table_row(row, list(pythons), "gflops", "share"), flush=True)
+    return finish(rows, options.json)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -137,7 +137,7 @@ def profile(model, threads: int, seconds: float) -> list[Row]:
     """The rows, slowest first."""
     context = api.make_context()
     module = api.load_module(model, context)
-    api._set_target(module, None)  # pyright: ignore[reportPrivateUsage]
+    api.set_target(module, None)
     pipelines.run_phases(module, context, to="kernels")
     generator = np.random.default_rng(0)
     timed = []

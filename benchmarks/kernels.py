@@ -1,34 +1,28 @@
-"""Contractions beside ONNX Runtime, one row per shape: GFLOP/s of both, and of the machine's peak.
+"""Contractions beside ONNX Runtime, OpenVINO, PyTorch (oneDNN) and NumPy (OpenBLAS): GFLOP/s, and the machine's peak.
 
-    python benchmarks/kernels.py [--set NAME] [--threads N] [--only TEXT] [--rounds N] [--json FILE]
+    python benchmarks/kernels.py [--set NAME] [--peer torch=PYTHON] [--threads 1 2] [--only TEXT] [--json FILE]
 
-One process, contenders in turn with a pause between them; the time of a contender is the minimum over the rounds of the
-median of a short run. The ratio is ours / ONNX Runtime's: below 1 we are faster. The peak is the best rate that any
-contender reached in this run. `largest_error` is ours against a product in f64, over that of ONNX Runtime.
+How contenders are timed and checked: `peers.py`. The ratio is ours / the fastest of the others: below 1 we are faster.
+`share` is our part of the arithmetic peak (`peak.py`), which is measured first. NumPy has no bias and no activation in
+one step: rows with an epilogue are several calls for it.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import time
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx
+import peak
 from onnx import TensorProto, helper, numpy_helper
+from peers import NAMES, Case, add_options, contest, finish, pythons_of, started, table_head, table_row
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "test"))
-
-from contest import fastest
-
-import lamina
-from support.oracles import onnxruntime_session
-
-SLICE_SECONDS = 0.15
+CONTENDERS = (*NAMES[:4], "numpy")
 
 
 @dataclass(frozen=True)
@@ -125,6 +119,11 @@ def arrays_of(product: Product) -> tuple[np.ndarray, np.ndarray]:
     return x, random.standard_normal((*w_batch, *shape), dtype=np.float32) / np.float32(np.sqrt(product.k))
 
 
+def bias_of(product: Product) -> np.ndarray:
+    """Seeded."""
+    return np.random.default_rng(1).standard_normal(product.n, dtype=np.float32)
+
+
 def model_of(product: Product) -> tuple[onnx.ModelProto, dict[str, np.ndarray], np.ndarray]:
     """The product as an ONNX model, its inputs, and the result in f64."""
     x, w = arrays_of(product)
@@ -147,7 +146,7 @@ def model_of(product: Product) -> tuple[onnx.ModelProto, dict[str, np.ndarray], 
     relu = product.epilogue == "relu"
     nodes.append(helper.make_node("MatMul", ["x", factor], ["p" if relu else "y"]))
     if relu:
-        bias = np.random.default_rng(1).standard_normal(product.n, dtype=np.float32)
+        bias = bias_of(product)
         initializers.append(numpy_helper.from_array(bias, "b"))
         nodes.append(helper.make_node("Add", ["p", "b"], ["q"]))
         nodes.append(helper.make_node("Relu", ["q"], ["y"]))
@@ -157,64 +156,48 @@ def model_of(product: Product) -> tuple[onnx.ModelProto, dict[str, np.ndarray], 
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), feeds, expected
 
 
-def measure(product: Product, threads: int, rounds: int) -> dict[str, object]:
-    """One row."""
-    model, feeds, expected = model_of(product)
-    start = time.perf_counter()
-    executable = lamina.compile(model, threads=threads, cache=False)
-    compile_seconds = time.perf_counter() - start
-    session = onnxruntime_session(model, threads)
-    ours = float(np.abs(executable(**feeds)[0] - expected).max())
-    theirs = float(np.abs(np.asarray(session.run(None, feeds)[0]) - expected).max())
-    contenders = {"lamina": lambda: executable(**feeds), "onnxruntime": lambda: session.run(None, feeds)}
-    best = fastest(contenders, rounds, SLICE_SECONDS)
-    return {
-        "product": product.name,
-        "threads": threads,
-        "lamina_ms": round(best["lamina"], 5),
-        "onnxruntime_ms": round(best["onnxruntime"], 5),
-        "ratio": round(best["lamina"] / best["onnxruntime"], 3),
-        "gflops": round(product.operations / best["lamina"] / 1e6, 1),
-        "onnxruntime_gflops": round(product.operations / best["onnxruntime"] / 1e6, 1),
-        "compile_s": round(compile_seconds, 2),
-        "largest_error": round(ours / max(theirs, 1e-12), 2),
-    }
+def case_of(product: Product, folder: Path) -> Case:
+    """A case with its model in a file."""
+    model, feeds, exact = model_of(product)
+    path = folder / "product.onnx"
+    onnx.save(model, path)
+    _, w = arrays_of(product)
+    constants = {"w": w} if product.constant else {}
+    factor = "w.swapaxes(-1, -2)" if product.transposed else "w"
+    expression = f"x @ {factor}"
+    torch = f"torch.matmul(x, {factor})"
+    if product.epilogue == "relu":
+        constants["b"] = bias_of(product)
+        expression, torch = f"np.maximum({expression} + b, 0)", "torch.relu_(torch.nn.functional.linear(x, w.T, b))"
+    return Case(product.name, path, torch, expression, feeds, exact, constants=constants)
 
 
-def main() -> None:
+def main() -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_options(parser, CONTENDERS)
     parser.add_argument("--set", choices=SETS, help="one set of shapes")
-    parser.add_argument("--threads", type=int, default=1, help="threads of both contenders")
-    parser.add_argument("--rounds", type=int, default=3, help="turns of each contender")
-    parser.add_argument("--only", default="", metavar="TEXT", help="products whose name contains TEXT")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows as JSON")
     options = parser.parse_args()
-    print("| product (m x k x n) | lamina ms | onnxruntime ms | ratio | GFLOP/s | theirs | compile s | error ratio |")
-    print("|---|---|---|---|---|---|---|---|")
+    pythons = pythons_of(options)
     rows: list[dict[str, object]] = []
-    for name in [options.set] if options.set else SETS:
-        for product in SETS[name]():
-            if options.only not in product.name:
-                continue
-            row = measure(product, options.threads, options.rounds)
-            rows.append(row)
-            columns = [
-                "lamina_ms",
-                "onnxruntime_ms",
-                "ratio",
-                "gflops",
-                "onnxruntime_gflops",
-                "compile_s",
-                "largest_error",
-            ]
-            print(f"| {row['product']} | " + " | ".join(str(row[column]) for column in columns) + " |", flush=True)
-    if rows:
-        best = max(max(float(str(row["gflops"])), float(str(row["onnxruntime_gflops"]))) for row in rows)
-        print(f"\n{options.threads} threads; the best rate of any row: {best} GFLOP/s")
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=2) + "\n")
+    for threads in options.threads:
+        limit = peak.measure(threads)
+        print(f"peak, {threads} threads: {limit} GFLOP/s")
+        print(table_head(list(pythons), "gflops", "share"), flush=True)
+        with started(pythons, threads) as peers, tempfile.TemporaryDirectory() as folder:
+            for name in [options.set] if options.set else SETS:
+                for product in SETS[name]():
+                    if options.only not in product.name:
+                        continue
+                    row = contest(case_of(product, Path(folder)), peers, options.rounds, options.seconds)
+                    row |= {"threads": threads, "peak": limit, "operations": product.operations}
+                    if "lamina_ms" in row:
+                        row["gflops"] = round(product.operations / row["lamina_ms"] / 1e6, 1)
+                        row["share"] = round(row["gflops"] / limit, 2)
+                    rows.append(row)
+                    print(table_row(row, list(pythons), "gflops", "share"), flush=True)
+    return finish(rows, options.json)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

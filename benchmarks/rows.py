@@ -1,43 +1,41 @@
-"""Everything that is no contraction beside ONNX Runtime: rows, reductions, elementwise chains, moved data.
+"""Everything that is no contraction beside ONNX Runtime, OpenVINO, PyTorch and JAX, and the matrix-vector products.
 
-    python benchmarks/rows.py [--threads N] [--only TEXT] [--size cache|memory] [--rounds N] [--json FILE]
+    python benchmarks/rows.py [--peer torch=PYTHON] [--peer jax=PYTHON] [--threads 1 2] [--only TEXT]
+                              [--size cache|memory] [--rounds N] [--json FILE]
 
-One process, contenders in turn with a pause between them; the time of a contender is the minimum over the rounds of the
-fastest call of a short run. The ratio is ours / ONNX Runtime's: below 1 we are faster. GB/s counts what an operation
-has to read and write once. `error` is our largest error against an f64 evaluation, of the largest magnitude; one above
-twice ONNX Runtime's plus 1e-6 has an exclamation mark and makes the exit code 1.
+Rows, reductions, elementwise chains, moved data, each with operands that fit the caches and with some that do not. How
+contenders are timed: `peers.py`. The ratio is ours / the fastest of the others: below 1 we are faster. GB/s counts what
+an operation has to read and write once; `share` is its part of the measured bandwidth (`bandwidth.py`) for the nearest
+pattern of reads and writes, for memory-sized rows. `error` is our largest error against f64, of the largest magnitude.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnx.parser
-import onnxruntime
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "test"))
 
-from contest import error_ratio, fastest
+import bandwidth
+from peers import Case, add_options, contest, finish, pythons_of, started, table_head, table_row
 
-import lamina
-from support.oracles import double_outputs, onnxruntime_session
-
-PAUSE_SECONDS = 0.05
-SLICE_SECONDS = 0.1
-MARK = " !"
+from support.oracles import double_outputs
 
 NUMBERS = "int64[1] last = {-1}, int64[1] first = {0}, float half = {0.5}, int64[2] spatial = {2, 3}"
 
-# rows and columns in cache (512 KiB) and in memory (64 MiB); channels-first images of the same sizes
+# rows and columns in cache (512 KiB) and in memory (64 MiB); channels-first images of the same sizes; tokens and heads
 SIZES: Mapping[str, Mapping[str, int]] = {
-    "cache": {"r": 128, "c": 1024, "n": 1, "ch": 32, "h": 64, "w": 64},
-    "memory": {"r": 4096, "c": 4096, "n": 4, "ch": 256, "h": 128, "w": 128},
+    "cache": {"r": 128, "c": 1024, "n": 1, "ch": 32, "h": 64, "w": 64, "t": 128, "hd": 16, "f": 64, "k": 384, "m": 512},
+    "memory": {"r": 4096, "c": 4096, "n": 4, "ch": 256, "h": 128, "w": 128, "t": 16384, "hd": 16, "f": 64}
+    | {"k": 4096, "m": 4096},
 }
 
 MATRIX = {"x": "float[r, c] x"}
@@ -45,53 +43,171 @@ TWO = {**MATRIX, "z": "float[r, c] z"}
 ROW = {"s": "float[c] s", "b": "float[c] b"}
 IMAGE = {"x": "float[n, ch, h, w] x"}
 
-CASES: Mapping[str, tuple[Mapping[str, str], str, str]] = {
-    "softmax": (MATRIX, "float[r, c] y", "y = Softmax <axis = -1> (x)"),
-    "softmax first axis": (MATRIX, "float[r, c] y", "y = Softmax <axis = 0> (x)"),
-    "layer norm": (MATRIX | ROW, "float[r, c] y", "y = LayerNormalization (x, s, b)"),
-    "residual, layer norm": (TWO | ROW, "float[r, c] y", "a = Add(x, z) y = LayerNormalization (a, s, b)"),
-    "rms norm": (
+
+@dataclass(frozen=True)
+class Row:
+    """Inputs, output and body in ONNX's text format; the same for torch (`F` its functions) and JAX."""
+
+    inputs: Mapping[str, str]
+    output: str
+    body: str
+    torch: str
+    jax: str
+
+
+def layer_norm_jax(x: str) -> str:
+    """The definition, on an expression."""
+    return f"(lambda a: (a - a.mean(-1, keepdims=True)) * jax.lax.rsqrt(a.var(-1, keepdims=True) + 1e-5) * s + b)({x})"
+
+
+CASES: Mapping[str, Row] = {
+    "softmax": Row(MATRIX, "float[r, c] y", "y = Softmax <axis = -1> (x)", "F.softmax(x, -1)", "jax.nn.softmax(x, -1)"),
+    "softmax first axis": Row(
+        MATRIX, "float[r, c] y", "y = Softmax <axis = 0> (x)", "F.softmax(x, 0)", "jax.nn.softmax(x, 0)"
+    ),
+    "log softmax": Row(
+        MATRIX, "float[r, c] y", "y = LogSoftmax <axis = -1> (x)", "F.log_softmax(x, -1)", "jax.nn.log_softmax(x, -1)"
+    ),
+    "layer norm": Row(
+        MATRIX | ROW,
+        "float[r, c] y",
+        "y = LayerNormalization (x, s, b)",
+        "F.layer_norm(x, s.shape, s, b)",
+        layer_norm_jax("x"),
+    ),
+    "residual, layer norm": Row(
+        TWO | ROW,
+        "float[r, c] y",
+        "a = Add(x, z) y = LayerNormalization (a, s, b)",
+        "F.layer_norm(x + z, s.shape, s, b)",
+        layer_norm_jax("x + z"),
+    ),
+    "rms norm": Row(
         MATRIX | ROW,
         "float[r, c] y",
         "q = Mul(x, x) m = ReduceMean(q, last) e = Add(m, half) t = Sqrt(e) d = Div(x, t) y = Mul(d, s)",
+        "F.rms_norm(x, s.shape, s, 0.5)",
+        "x / jnp.sqrt((x * x).mean(-1, keepdims=True) + 0.5) * s",
     ),
-    "gelu": (MATRIX, "float[r, c] y", "y = Gelu (x)"),
-    "gelu tanh": (MATRIX, "float[r, c] y", 'y = Gelu <approximate = "tanh"> (x)'),
-    "silu multiply": (TWO, "float[r, c] y", "t = Sigmoid(x) g = Mul(x, t) y = Mul(g, z)"),
-    "tanh": (MATRIX, "float[r, c] y", "y = Tanh(x)"),
-    "exp": (MATRIX, "float[r, c] y", "y = Exp(x)"),
-    "add": (TWO, "float[r, c] y", "y = Add(x, z)"),
-    "bias, residual, relu": (TWO | ROW, "float[r, c] y", "a = Add(x, b) t = Add(a, z) y = Relu(t)"),
-    "sum of rows": (MATRIX, "float[r] y", "y = ReduceSum <keepdims = 0> (x, last)"),
-    "sum of columns": (MATRIX, "float[c] y", "y = ReduceSum <keepdims = 0> (x, first)"),
-    "maximum of columns": (MATRIX, "float[c] y", "y = ReduceMax <keepdims = 0> (x, first)"),
-    "sum of all": (MATRIX, "float[1, 1] y", "y = ReduceSum (x)"),
-    "pooled image": (IMAGE, "float[n, ch, 1, 1] y", "y = GlobalAveragePool (x)"),
-    "transpose": (MATRIX, "float[c, r] y", "y = Transpose <perm = [1, 0]> (x)"),
-    "nchw to nhwc": (IMAGE, "float[n, h, w, ch] y", "y = Transpose <perm = [0, 2, 3, 1]> (x)"),
-    "nhwc to nchw": (IMAGE, "float[n, w, ch, h] y", "y = Transpose <perm = [0, 3, 1, 2]> (x)"),
-    "heads": (IMAGE, "float[n, h, ch, w] y", "y = Transpose <perm = [0, 2, 1, 3]> (x)"),
-    "concat": (TWO, "float[r, d] y", "y = Concat <axis = 1> (x, z)"),
-    "concat first axis": (TWO, "float[d, c] y", "y = Concat <axis = 0> (x, z)"),
-    "gather rows": (MATRIX | {"i": "int64[r] i"}, "float[r, c] y", "y = Gather <axis = 0> (x, i)"),
-    "max pool": (
+    "gelu": Row(MATRIX, "float[r, c] y", "y = Gelu (x)", "F.gelu(x)", "jax.nn.gelu(x, approximate=False)"),
+    "gelu tanh": Row(
+        MATRIX,
+        "float[r, c] y",
+        'y = Gelu <approximate = "tanh"> (x)',
+        "F.gelu(x, approximate='tanh')",
+        "jax.nn.gelu(x, approximate=True)",
+    ),
+    "silu multiply": Row(
+        TWO, "float[r, c] y", "t = Sigmoid(x) g = Mul(x, t) y = Mul(g, z)", "F.silu(x) * z", "jax.nn.silu(x) * z"
+    ),
+    "tanh": Row(MATRIX, "float[r, c] y", "y = Tanh(x)", "torch.tanh(x)", "jnp.tanh(x)"),
+    "exp": Row(MATRIX, "float[r, c] y", "y = Exp(x)", "torch.exp(x)", "jnp.exp(x)"),
+    "add": Row(TWO, "float[r, c] y", "y = Add(x, z)", "x + z", "x + z"),
+    "bias, residual, relu": Row(
+        TWO | ROW,
+        "float[r, c] y",
+        "a = Add(x, b) t = Add(a, z) y = Relu(t)",
+        "torch.relu_(x + b + z)",
+        "jnp.maximum(x + b + z, 0)",
+    ),
+    "bias, residual, gelu": Row(
+        TWO | ROW,
+        "float[r, c] y",
+        "a = Add(x, b) t = Add(a, z) y = Gelu(t)",
+        "F.gelu(x + b + z)",
+        "jax.nn.gelu(x + b + z, approximate=False)",
+    ),
+    "sum of rows": Row(MATRIX, "float[r] y", "y = ReduceSum <keepdims = 0> (x, last)", "x.sum(-1)", "x.sum(-1)"),
+    "maximum of rows": Row(MATRIX, "float[r] y", "y = ReduceMax <keepdims = 0> (x, last)", "x.amax(-1)", "x.max(-1)"),
+    "sum of columns": Row(MATRIX, "float[c] y", "y = ReduceSum <keepdims = 0> (x, first)", "x.sum(0)", "x.sum(0)"),
+    "maximum of columns": Row(MATRIX, "float[c] y", "y = ReduceMax <keepdims = 0> (x, first)", "x.amax(0)", "x.max(0)"),
+    "sum of all": Row(MATRIX, "float[1, 1] y", "y = ReduceSum (x)", "x.sum()", "x.sum()"),
+    "maximum of all": Row(MATRIX, "float[1, 1] y", "y = ReduceMax (x)", "x.max()", "x.max()"),
+    "pooled image": Row(IMAGE, "float[n, ch, 1, 1] y", "y = GlobalAveragePool (x)", "x.mean((2, 3))", "x.mean((2, 3))"),
+    "transpose": Row(MATRIX, "float[c, r] y", "y = Transpose <perm = [1, 0]> (x)", "x.T.contiguous()", "x.T.copy()"),
+    "transpose, first two of three": Row(
+        {"x": "float[t, hd, f] x"},
+        "float[hd, t, f] y",
+        "y = Transpose <perm = [1, 0, 2]> (x)",
+        "x.permute(1, 0, 2).contiguous()",
+        "x.transpose(1, 0, 2)",
+    ),
+    "transpose, last two of three": Row(
+        {"x": "float[hd, t, f] x"},
+        "float[hd, f, t] y",
+        "y = Transpose <perm = [0, 2, 1]> (x)",
+        "x.permute(0, 2, 1).contiguous()",
+        "x.transpose(0, 2, 1)",
+    ),
+    "heads split": Row(
+        {"x": "float[1, t, hd, f] x"},
+        "float[1, hd, t, f] y",
+        "y = Transpose <perm = [0, 2, 1, 3]> (x)",
+        "x.permute(0, 2, 1, 3).contiguous()",
+        "x.transpose(0, 2, 1, 3)",
+    ),
+    "heads merged": Row(
+        {"x": "float[1, hd, t, f] x"},
+        "float[1, t, hd, f] y",
+        "y = Transpose <perm = [0, 2, 1, 3]> (x)",
+        "x.permute(0, 2, 1, 3).contiguous()",
+        "x.transpose(0, 2, 1, 3)",
+    ),
+    "nchw to nhwc": Row(
+        IMAGE,
+        "float[n, h, w, ch] y",
+        "y = Transpose <perm = [0, 2, 3, 1]> (x)",
+        "x.permute(0, 2, 3, 1).contiguous()",
+        "x.transpose(0, 2, 3, 1)",
+    ),
+    "nhwc to nchw": Row(
+        {"x": "float[n, h, w, ch] x"},
+        "float[n, ch, h, w] y",
+        "y = Transpose <perm = [0, 3, 1, 2]> (x)",
+        "x.permute(0, 3, 1, 2).contiguous()",
+        "x.transpose(0, 3, 1, 2)",
+    ),
+    "concat": Row(
+        TWO, "float[r, d] y", "y = Concat <axis = 1> (x, z)", "torch.cat((x, z), 1)", "jnp.concatenate((x, z), 1)"
+    ),
+    "concat first axis": Row(
+        TWO, "float[d, c] y", "y = Concat <axis = 0> (x, z)", "torch.cat((x, z), 0)", "jnp.concatenate((x, z), 0)"
+    ),
+    "gather rows": Row(
+        MATRIX | {"i": "int64[r] i"},
+        "float[r, c] y",
+        "y = Gather <axis = 0> (x, i)",
+        "x[i]",
+        "x[i]",
+    ),
+    "max pool": Row(
         IMAGE,
         "float[n, ch, ho, wo] y",
         "y = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (x)",
+        "F.max_pool2d(x, 2)",
+        "x.reshape(*x.shape[:2], x.shape[2] // 2, 2, x.shape[3] // 2, 2).max((3, 5))",
     ),
-    "group norm": (
+    "group norm": Row(
         IMAGE | {"g": "float[ch] g", "a": "float[ch] a"},
         "float[n, ch, h, w] y",
         "y = GroupNormalization <num_groups = 8> (x, g, a)",
+        "F.group_norm(x, 8, g, a)",
+        "(lambda v: ((v - v.mean(-1, keepdims=True)) * jax.lax.rsqrt(v.var(-1, keepdims=True) + 1e-5))"
+        ".reshape(x.shape) * g[:, None, None] + a[:, None, None])(x.reshape(x.shape[0], 8, -1))",
+    ),
+    "matrix times vector": Row(
+        {"x": "float[m, k] x", "v": "float[k] v"}, "float[m] y", "y = MatMul(x, v)", "x @ v", "x @ v"
+    ),
+    "vector times matrix": Row(
+        {"v": "float[1, k] v", "x": "float[k, m] x"}, "float[1, m] y", "y = MatMul(v, x)", "v @ x", "v @ x"
     ),
 }
 
 
-def model_of(case: str, sizes: Mapping[str, int]) -> onnx.ModelProto:
-    """The case as an ONNX model with static shapes."""
-    inputs, output, body = CASES[case]
+def model_of(row: Row, sizes: Mapping[str, int]) -> onnx.ModelProto:
+    """The row as an ONNX model with static shapes."""
     header = '<ir_version: 10, opset_import: ["" : 21]>'
-    text = f"{header} g ({', '.join(inputs.values())}) => ({output}) <{NUMBERS}> {{ {body} }}"
+    text = f"{header} g ({', '.join(row.inputs.values())}) => ({row.output}) <{NUMBERS}> {{ {row.body} }}"
     model = onnx.parser.parse_model(text)
     for value in model.graph.input:
         for dim in value.type.tensor_type.shape.dim:
@@ -113,62 +229,48 @@ def feeds_of(model: onnx.ModelProto, rows: int) -> dict[str, np.ndarray]:
     return feeds
 
 
-def measure(case: str, size: str, threads: int, rounds: int) -> dict[str, object]:
-    """One row."""
-    model = model_of(case, SIZES[size])
-    feeds = feeds_of(model, SIZES[size]["r"])
-    executable = lamina.compile(model, threads=threads, cache=False)
-    session = onnxruntime_session(model, threads)
-    (ours,), (theirs,) = executable(**feeds), session.run(None, feeds)
-    # Both write to the same memory again and again: no page is new.
-    place = np.empty_like(ours)
-    arguments = [feeds[value.name] for value in model.graph.input]
-    binding = session.io_binding()
-    for name, array in feeds.items():
-        binding.bind_cpu_input(name, array)
-    bound = onnxruntime.OrtValue.ortvalue_from_numpy(np.empty_like(np.asarray(theirs)))
-    binding.bind_ortvalue_output(session.get_outputs()[0].name, bound)
-    contenders: dict[str, Callable[[], object]] = {
-        "lamina": lambda: executable.call(arguments, out=[place]),
-        "onnxruntime": lambda: session.run_with_iobinding(binding),
-    }
-    best = fastest(contenders, rounds, SLICE_SECONDS, pause=PAUSE_SECONDS, of_run=min)
-    errors = error_ratio([ours], [np.asarray(theirs)], double_outputs(model, feeds))
-    moved = sum(array.nbytes for array in feeds.values()) + ours.nbytes
-    return {
-        "case": case,
-        "size": size,
-        "threads": threads,
-        "lamina_ms": round(best["lamina"], 4),
-        "onnxruntime_ms": round(best["onnxruntime"], 4),
-        "ratio": round(best["lamina"] / best["onnxruntime"], 2),
-        "gb_per_s": round(moved / best["lamina"] / 1e6, 1),
-        "error": f"{errors['error']:.1e}" + MARK * (errors["error"] > errors["error_bound"]),
-    }
+def case_of(name: str, size: str, folder: Path) -> Case:
+    """A case with its model in a file."""
+    row, sizes = CASES[name], dict(SIZES[size])
+    model = model_of(row, sizes)
+    path = folder / "case.onnx"
+    onnx.save(model, path)
+    feeds = feeds_of(model, sizes["r"])
+    (exact,) = double_outputs(model, feeds)
+    return Case(name, path, row.torch, row.jax, feeds, np.asarray(exact))
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--only", default="", help="cases whose names contain this")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_options(parser)
     parser.add_argument("--size", choices=sorted(SIZES), help="one of the sizes; both by default")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    pythons = pythons_of(options)
+    sizes = [options.size] if options.size else list(SIZES)
     rows: list[dict[str, object]] = []
-    for size in [options.size] if options.size else SIZES:
-        for case in CASES:
-            if options.only not in case:
-                continue
-            try:
-                row = measure(case, size, options.threads, options.rounds)
-            except lamina.LaminaError as error:
-                row = {"case": case, "size": size, "error": str(error).splitlines()[0]}
-            rows.append(row)
-            print("  ".join(f"{key}={value}" for key, value in row.items()), flush=True)
-    if options.json is not None:
-        options.json.write_text(json.dumps(rows, indent=1))
-    return int(any(str(row.get("error", "")).endswith(MARK) for row in rows))
+    for threads in options.threads:
+        limits = bandwidth.measure(threads, 64) if "memory" in sizes else {}
+        if limits:
+            print(f"bandwidth, {threads} threads, GB/s: {limits}")
+        print(table_head(list(pythons), "size", "gb_per_s", "share"), flush=True)
+        with started(pythons, threads) as peers, tempfile.TemporaryDirectory() as folder:
+            for size in sizes:
+                for name in CASES:
+                    if options.only not in name:
+                        continue
+                    case = case_of(name, size, Path(folder))
+                    row = contest(case, peers, options.rounds, options.seconds)
+                    row |= {"threads": threads, "size": size}
+                    read, written = sum(array.nbytes for array in case.feeds.values()), case.exact.size * 4
+                    if "lamina_ms" in row:
+                        seconds = row["lamina_ms"] / 1e3
+                        row["gb_per_s"] = round((read + written) / seconds / 1e9, 1)
+                        if size == "memory":
+                            row["share"] = round(bandwidth.share(limits, read, written, seconds), 2)
+                            row["bandwidth"] = limits
+                    rows.append(row)
+                    print(table_row(row, list(pythons), "size", "gb_per_s", "share"), flush=True)
+    return finish(rows, options.json)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
-"""Training steps beside JAX (jit) and PyTorch (eager): forward, backward and update.
+"""Training steps beside JAX (jit) and PyTorch (eager, compiled): forward, backward and update.
 
-    python benchmarks/training.py [--jax PYTHON] [--torch PYTHON] [--compiled] [--only CASES] [--threads 1,2]
+    python benchmarks/training.py [--jax PYTHON] [--torch PYTHON] [--only CASES] [--threads 1,2] [--json FILE]
 
 Each contender runs in a process of its own, with its own Python (`--jax`, `--torch`: an interpreter that has the
-package; left out, that contender is). They take turns: in every round each process does a short run of steps while the
-others wait. A time is the minimum over all rounds of the mean of a run; `ratio` is ours / the best of the others. One
-thread means one core (affinity) for everybody. `peak`: the most memory a process ever held (MiB), less what it held
-after its imports; `compile`: the first step in seconds, for us without the cache. All start from the same weights, and
-the losses after the first steps must agree.
+package; left out, that contender is). They start one after the other and then take turns: in every round each process
+does a short run of steps while the others wait. Times are medians of the rounds; `ratio` is ours / the best of the
+others in the same round, its median (least … largest). One thread means one core (affinity) for everybody, from
+the start. `peak`: the most memory that the process ever held (VmHWM, MiB), of which so much after its imports.
+`compile`: the first step in seconds with nothing in any cache (but in the folder that TORCHINDUCTOR_CACHE_DIR
+names, if it is set). All start from the same weights, and the losses after the first steps must agree. A contender that
+cannot run has `none` in its columns, and the reason stands below the table.
 """
 
 from __future__ import annotations
@@ -16,12 +18,13 @@ import argparse
 import json
 import math
 import os
-import resource
+import re
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,8 @@ import numpy as np
 
 RATE = 0.01
 CHECKED_STEPS = 5
+PAUSE_SECONDS = 0.15
+"""Between runs: threads of the last contender may still spin."""
 WIDTH, HEADS, ROWS, LENGTH = 256, 8, 8, 64
 Weights = Mapping[str, Any]
 
@@ -225,7 +230,7 @@ def torch_step(case: str, threads: int, is_compiled: bool = False) -> Callable[[
     parameters = {name: torch.from_numpy(value).requires_grad_() for name, value in weights.items()}
     tensors = [torch.from_numpy(each) for each in data]
     kind = torch.optim.Adam if case in ADAM else torch.optim.SGD
-    optimizer = kind(list(parameters.values()), lr=RATE)
+    optimizer = kind(list(parameters.values()), lr=RATE, fused=True)
 
     def run() -> Any:
         optimizer.zero_grad()
@@ -252,10 +257,14 @@ IMPORTS = {"lamina": "lamina.transforms", "jax": "jax.numpy", "torch": "torch", 
 def serve(contender: str, case: str, threads: int) -> None:
     os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[:threads]))
     __import__(IMPORTS[contender])
-    before = _peak()
+    imports = _peak()
     start = time.perf_counter()
-    run = CONTENDERS[contender](case, threads)
-    losses = [float(run())]
+    try:
+        run = CONTENDERS[contender](case, threads)
+        losses = [float(run())]
+    except Exception as error:  # whatever a contender lacks, a compiler for instance, is its column's business
+        _answer({"error": f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"})
+        return
     compile_seconds = time.perf_counter() - start
     losses += [float(run()) for _ in range(CHECKED_STEPS - 1)]
     _answer({"compile": compile_seconds, "losses": losses})
@@ -265,11 +274,14 @@ def serve(contender: str, case: str, threads: int) -> None:
         while count < 3 or time.perf_counter() - start < seconds:
             run()
             count += 1
-        _answer({"step": (time.perf_counter() - start) / count, "peak": _peak() - before})
+        _answer({"step": (time.perf_counter() - start) / count, "peak": _peak(), "imports": imports})
 
 
 def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """MiB that this process held at most. Not ru_maxrss, which begins with that of the process that started it."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found is not None
+    return int(found[1]) / 1024
 
 
 def _answer(record: dict[str, Any]) -> None:
@@ -280,56 +292,87 @@ def _answer(record: dict[str, Any]) -> None:
 
 
 def measure(pythons: Mapping[str, str], case: str, threads: int, rounds: int, seconds: float) -> dict[str, Any]:
-    """Per contender: seconds of a step, peak memory, seconds of the first step, first losses."""
-    cache = tempfile.TemporaryDirectory()
-    environment = {**os.environ, "LAMINA_CACHE_DIR": cache.name, "JAX_PLATFORMS": "cpu"}
-    environment |= {"OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}
-    processes = {
-        name: subprocess.Popen(
-            [python, __file__, "--serve", name, "--only", case, "--threads", str(threads)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
-        for name, python in pythons.items()
-    }
+    """Per contender: seconds of a step in each round, peak memory, seconds of the first step, losses; or why not."""
+    processes: dict[str, subprocess.Popen[str]] = {}
     results: dict[str, Any] = {}
-    try:
-        for name, process in processes.items():
-            results[name] = {**_read(name, process), "step": math.inf}
-        for _ in range(rounds):
-            for name, process in processes.items():
-                assert process.stdin is not None
-                process.stdin.write(f"{seconds}\n")
-                process.stdin.flush()
-                found = _read(name, process)
-                results[name] |= {"step": min(results[name]["step"], found["step"]), "peak": found["peak"]}
-                time.sleep(0.05)
-    finally:
-        for process in processes.values():
-            process.kill()
-            process.wait()
-        cache.cleanup()
+    with tempfile.TemporaryDirectory() as cache:
+        environment = {"TORCHINDUCTOR_CACHE_DIR": f"{cache}/torch", **os.environ, "LAMINA_CACHE_DIR": cache}
+        environment |= {"JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}
+        try:
+            for name, python in pythons.items():
+                processes[name] = process = subprocess.Popen(
+                    [python, __file__, "--serve", name, "--only", case, "--threads", str(threads)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                    env=environment,
+                )
+                results[name] = {**_read(name, process), "steps": []}
+            for _ in range(rounds):
+                for name, process in processes.items():
+                    if "error" in results[name]:
+                        continue
+                    assert process.stdin is not None
+                    process.stdin.write(f"{seconds}\n")
+                    process.stdin.flush()
+                    found = _read(name, process)
+                    results[name]["steps"].append(found["step"])
+                    results[name] |= {"peak": found["peak"], "imports": found["imports"]}
+                    time.sleep(PAUSE_SECONDS)
+        finally:
+            for process in processes.values():
+                process.kill()
+                process.wait()
     return results
 
 
 def _read(name: str, process: subprocess.Popen[str]) -> dict[str, Any]:
     assert process.stdout is not None
     line = process.stdout.readline()
-    if not line:
-        raise SystemExit(f"error: the process of {name} ended")
-    return json.loads(line)
+    return json.loads(line) if line else {"error": f"the process of {name} ended"}
+
+
+def row_of(case: str, threads: int, found: Mapping[str, Any]) -> dict[str, Any]:
+    """What was measured, with the ratios of the rounds and the largest difference of the losses."""
+    ours = found["lamina"]
+    if "error" in ours:
+        raise SystemExit(f"error: {case}: {ours['error']}")
+    others = [each for name, each in found.items() if name != "lamina" and "error" not in each]
+    best = [min(times) for times in zip(*(each["steps"] for each in others), strict=True)]
+    ratios = [mine / least for mine, least in zip(ours["steps"], best, strict=bool(best))]
+    difference = max(
+        (float(np.max(np.abs(np.subtract(ours["losses"], each["losses"])))) for each in others), default=math.nan
+    )
+    return {"case": case, "threads": threads, "ratios": ratios, "difference": difference, **found}
+
+
+def cells_of(row: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """The cells of a row of the table."""
+
+    def column(show: Callable[[Any], str]) -> list[str]:
+        return ["none" if "error" in row[name] else show(row[name]) for name in names]
+
+    ratios = row["ratios"]
+    spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} … {max(ratios):.2f})" if ratios else "none"
+    return [
+        row["case"],
+        str(row["threads"]),
+        *column(lambda one: f"{1e3 * statistics.median(one['steps']):.3f}"),
+        spread,
+        *column(lambda one: f"{one['peak']:.0f} ({one['imports']:.0f})"),
+        *column(lambda one: f"{one['compile']:.1f}"),
+        f"{row['difference']:.1e}",
+    ]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--jax", help="a Python with JAX")
     parser.add_argument("--torch", help="a Python with PyTorch")
-    parser.add_argument("--compiled", action="store_true", help="torch.compile as well")
+    parser.add_argument("--without", default="", help="contenders to leave out, such as 'torch compiled'")
     parser.add_argument("--only", help="cases: mlp, cnn, block", default=",".join(DATA))
     parser.add_argument("--threads", default="1,2")
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=0.15, help="of one run")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--serve", help=argparse.SUPPRESS)
@@ -337,34 +380,25 @@ def main() -> None:
     if options.serve:
         serve(options.serve, options.only, int(options.threads))
         return
-    pythons = {"lamina": sys.executable}
-    if options.jax:
-        pythons["jax"] = options.jax
-    if options.torch:
-        pythons["torch"] = options.torch
-    if options.torch and options.compiled:
-        pythons["torch compiled"] = options.torch
-    rows: list[dict[str, Any]] = []
+    given = {"lamina": sys.executable, "jax": options.jax, "torch": options.torch, "torch compiled": options.torch}
+    left_out = options.without.split(",")
+    pythons = {name: python for name, python in given.items() if python and name not in left_out}
     names = list(pythons)
-    print("| case | threads | " + " | ".join(f"{n} ms" for n in names) + " | ratio | "
-          + " | ".join(f"{n} peak MiB" for n in names) + " | " + " | ".join(f"{n} compile s" for n in names)
-          + " | losses differ by |")  # fmt: skip
-    print("|" + "---|" * (4 + 3 * len(names)))
+    header = ["case", "threads", *(f"{name} ms" for name in names), "ratio", *(f"{name} peak" for name in names)]
+    header += [*(f"{name} compile s" for name in names), "losses differ by"]
+    print("| " + " | ".join(header) + " |\n|" + "---|" * len(header))
+    rows: list[dict[str, Any]] = []
     for case in options.only.split(","):
         for threads in map(int, options.threads.split(",")):
-            found = measure(pythons, case, threads, options.rounds, options.seconds)
-            ours = found["lamina"]
-            others = [each["step"] for name, each in found.items() if name != "lamina"]
-            ratio = ours["step"] / min(others) if others else math.nan
-            difference = max(
-                (float(np.max(np.abs(np.subtract(ours["losses"], each["losses"])))) for each in found.values()),
-            )
-            rows.append({"case": case, "threads": threads, "ratio": ratio, "difference": difference, **found})
-            cells = [case, str(threads), *(f"{1e3 * found[n]['step']:.3f}" for n in names), f"{ratio:.2f}"]
-            cells += [f"{found[n]['peak']:.0f}" for n in names] + [f"{found[n]['compile']:.1f}" for n in names]
-            print("| " + " | ".join([*cells, f"{difference:.1e}"]) + " |", flush=True)
-    ratios = [row["ratio"] for row in rows]
-    print(f"\ngeometric mean of the ratios: {math.exp(sum(map(math.log, ratios)) / len(ratios)):.2f}")
+            row = row_of(case, threads, measure(pythons, case, threads, options.rounds, options.seconds))
+            rows.append(row)
+            print("| " + " | ".join(cells_of(row, names)) + " |", flush=True)
+    print()
+    for reason in sorted({f"{name}: {row[name]['error']}" for row in rows for name in names if "error" in row[name]}):
+        print(reason)
+    medians = [statistics.median(row["ratios"]) for row in rows if row["ratios"]]
+    if medians:
+        print(f"geometric mean of the ratios: {statistics.geometric_mean(medians):.2f}")
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1) + "\n")
 

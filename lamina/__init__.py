@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lamina.api import compile, executable_for, load
+    from lamina.api import compile, executable_for, gpu_executable, load
     from lamina.diagnostics import LaminaError
     from lamina.frontends.python import nn, ops, spec, trace
     from lamina.targets.cpu.executable import Executable
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _LAZY = {
     "compile": "lamina.api",
     "executable_for": "lamina.api",
+    "gpu_executable": "lamina.api",
     "load": "lamina.api",
     "LaminaError": "lamina.diagnostics",
     "Executable": "lamina.targets.cpu.executable",
@@ -44,6 +45,7 @@ __all__ = [
     "compile",
     "custom_vjp",
     "executable_for",
+    "gpu_executable",
     "grad",
     "jit",
     "jvp",

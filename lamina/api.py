@@ -2,39 +2,41 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast, runtime_checkable
 
-from xdsl.dialects import get_all_dialects
-from xdsl.dialects.builtin import DictionaryAttr, ModuleOp
-
-from lamina import interface, pipelines
+from lamina import pipelines
 from lamina.artefact import Artefact, Manifest
-from lamina.context import LaminaContext
 from lamina.diagnostics import LaminaError
 from lamina.files import writing
-from lamina.interface import signature
 from lamina.pipelines import LEVELS, Level, Observer
-from lamina.plugins import Plugin, fingerprint, installed_plugins
-from lamina.printer import LocatingPrinter
+from lamina.plugins import Plugin, active_plugins, fingerprint, installed_plugins
 from lamina.resources import HashMemory
 
 if TYPE_CHECKING:
     from onnx import ModelProto
+    from xdsl.dialects.builtin import DictionaryAttr, ModuleOp
 
+    from lamina.context import LaminaContext
     from lamina.targets.cpu.cache import DiskCache
     from lamina.targets.cpu.executable import Executable
     from lamina.targets.cpu.host import CpuDescription
     from lamina.targets.cpu.jit import LlvmModule
     from lamina.targets.cpu.shortcut import Shortcut
+    from lamina.targets.gpu.executable import GpuExecutable
     from lamina.targets.reference.executable import ReferenceExecutable
     from lamina.trees import Structure
+
+# xDSL, and what needs it, is imported where it is used: a model from the cache starts without it.
 
 TARGET = "lamina.target"
 ARTEFACT_SUFFIX = ".lamina"
@@ -96,7 +98,9 @@ def compile(
     way = None if context is not None else _shortcut(model, LEVELS[-1], target, cache, plugins, donate)
     found = way.load() if way is not None else None
     if found is not None:
-        return Executable(found, threads=threads, plugins=_all_plugins(plugins))
+        return Executable(found, threads=threads, plugins=active_plugins(plugins))
+    from lamina import interface
+
     module, module_context = _graph_module(model, context, plugins)
     interface.donate(module, donate or {})
     return _native_executable(
@@ -119,7 +123,7 @@ def load(path: str | os.PathLike[str], *, threads: int | None = None, plugins: S
     """
     from lamina.targets.cpu.executable import Executable
 
-    return Executable.load(path, threads=threads, plugins=make_context(plugins).plugins)
+    return Executable.load(path, threads=threads, plugins=active_plugins(plugins))
 
 
 def executable_for(
@@ -152,7 +156,9 @@ def executable_for(
     way = _shortcut(model, chosen, target, cache, plugins, donate) if chosen.name != "graph" else None
     found = way.load() if way is not None else None
     if found is not None:
-        return Executable(found, threads=threads, plugins=_all_plugins(plugins))
+        return Executable(found, threads=threads, plugins=active_plugins(plugins))
+    from lamina import interface
+
     module, context = _graph_module(model, None, plugins)
     interface.donate(module, donate or {})
     if chosen.name != "graph":
@@ -183,24 +189,70 @@ def compile_to_artefact(
 
 
 def compile_for_gpu(
-    module: ModuleOp, context: LaminaContext, folder: str | os.PathLike[str], target: str
+    module: ModuleOp, context: LaminaContext, folder: str | os.PathLike[str], target: str, *, tf32: bool = False
 ) -> Mapping[str, Any]:
     """Compile a graph-level module (changed in place) for a GPU: a folder of kernels, constants and manifest.
 
-    `target`: `ptx:sm_90`, `amdgcn:gfx942`, `spirv` … Returns the manifest; raises LaminaError for an unknown target and
-    for what it cannot do.
+    `target`: `ptx:sm_90`, `amdgcn:gfx942`, `spirv` … `tf32`: products of f32 on matrix units, which round the factors
+    to 10 bits. Returns the manifest; raises LaminaError for an unknown target and for what it cannot do.
     """
     from lamina.dialects.hardware.gpu_target import parse_gpu_target
+    from lamina.interface import signature
     from lamina.lowering.to_gpu_text.package import write_package
+    from lamina.passes.hardware.gpu.assign_gpu_schedules import AssignGpuSchedulesPass
 
     description = parse_gpu_target(target)
     module.attributes[TARGET] = description.attribute()
     pipelines.run_passes(module, context, pipelines.gpu_pass_names(to="graph"))
     pipelines.verify(module, "phase 'graph'")
     inputs, outputs = signature(module)
-    pipelines.run_passes(module, context, pipelines.gpu_pass_names(after="graph", to="hardware"))
+    for name in pipelines.gpu_pass_names(after="graph", to="hardware"):
+        if tf32 and name == AssignGpuSchedulesPass.name:
+            AssignGpuSchedulesPass(tf32=True).apply(context, module)
+        else:
+            pipelines.run_passes(module, context, (name,))
     pipelines.verify(module, "outlining kernels")
     return write_package(Path(folder), module, context, description, inputs, outputs, module_text(module))
+
+
+def gpu_executable(
+    model: Model,
+    target: str | None = None,
+    *,
+    device: int = 0,
+    context: LaminaContext | None = None,
+    plugins: Sequence[Plugin] = (),
+    donate: Mapping[str, str] | None = None,
+    tf32: bool = False,
+) -> GpuExecutable:
+    """A model on a GPU of this machine: `exe(*arrays)` takes and gives NumPy arrays, or arrays on the device.
+
+    `model`: as `compile` takes it, or a folder that `compile_for_gpu` wrote. `target`: `ptx`, `ptx:sm_90` or `spirv`
+    (`ptx` with the architecture of the device where left out). `device`: its number. `donate` as `compile` takes it,
+    `tf32` as `compile_for_gpu`. Raises LaminaError where there is no driver or no such device, and for what cannot be
+    compiled.
+    """
+    from lamina import interface
+    from lamina.dialects.hardware.gpu_target import parse_gpu_target
+    from lamina.targets.cpu.tree_executable import takes_trees
+    from lamina.targets.gpu.cuda import CudaDriver
+    from lamina.targets.gpu.executable import GpuExecutable, driver_for
+    from lamina.targets.gpu.launcher import read_manifest
+
+    if isinstance(model, str | os.PathLike) and Path(model).is_dir():
+        _refuse_donation(model, donate)
+        return GpuExecutable(Path(model), driver_for(read_manifest(Path(model))["target"], device))
+    driver = driver_for(asdict(parse_gpu_target(target or "ptx")), device)
+    if target in (None, "ptx") and isinstance(driver, CudaDriver):
+        target = driver.target
+    module, module_context = _graph_module(model, context, plugins)
+    interface.donate(module, donate or {})
+    with TemporaryDirectory(prefix="lamina-") as folder:
+        compile_for_gpu(module, module_context, folder, target or "ptx", tf32=tf32)
+        trees = (model.parameters, model.results) if isinstance(model, TracedFunction) else None
+        if trees is not None and not takes_trees(*trees):
+            trees = None
+        return GpuExecutable(Path(folder), driver, trees=trees)
 
 
 def make_context(plugins: Sequence[Plugin] = ()) -> LaminaContext:
@@ -208,6 +260,10 @@ def make_context(plugins: Sequence[Plugin] = ()) -> LaminaContext:
 
     The installed plugins take part, and `plugins`; raises LaminaError where two define the same name.
     """
+    from xdsl.dialects import get_all_dialects
+
+    from lamina.context import LaminaContext
+
     context = LaminaContext()
     for name, factory in {**get_all_dialects(), **pipelines.dialects()}.items():
         context.register_dialect(name, factory)
@@ -226,6 +282,8 @@ def load_module(model: Model, context: LaminaContext) -> ModuleOp:
         module = read_module(context, Path(model))
         pipelines.verify(module, "reading")
         return module
+    from xdsl.dialects.builtin import ModuleOp
+
     if isinstance(model, ModuleOp | TracedModule):
         return model if isinstance(model, ModuleOp) else model.module
     from lamina.frontends.onnx import import_model
@@ -237,6 +295,8 @@ def load_module(model: Model, context: LaminaContext) -> ModuleOp:
 
 def module_text(module: ModuleOp, *, locations: bool = False) -> str:
     """A module as text that can be read back."""
+    from lamina.printer import LocatingPrinter
+
     stream = io.StringIO()
     LocatingPrinter(stream, print_debuginfo=locations).print_op(module)
     return stream.getvalue() + "\n"
@@ -293,6 +353,8 @@ def _graph_module(
     model: Model, context: LaminaContext | None, plugins: Sequence[Plugin]
 ) -> tuple[ModuleOp, LaminaContext]:
     """A module that may be changed, and its context, in which the plugins take part."""
+    from xdsl.dialects.builtin import ModuleOp
+
     if context is None:
         context = model.context if isinstance(model, TracedModule) else make_context()
     if not all(plugin in context.plugins for plugin in plugins):
@@ -315,7 +377,7 @@ def set_target(module: ModuleOp, target: Target) -> CpuDescription:
     if fields is not None:
         description = host_description().with_fields(fields)
     elif target is not None or own is not None:
-        description = CpuDescription.from_attribute(cast(DictionaryAttr, target or own))
+        description = CpuDescription.from_attribute(cast("DictionaryAttr", target or own))
     else:
         description = host_description()
     module.attributes[TARGET] = description.attribute()
@@ -398,7 +460,7 @@ def _shortcut(
     from lamina.targets.cpu.shortcut import shortcut
 
     store = disk_cache() if cache and isinstance(model, str | os.PathLike) else None
-    fingerprints = [fingerprint(plugin) for plugin in _all_plugins(plugins)]
+    fingerprints = [fingerprint(plugin) for plugin in active_plugins(plugins)]
     if store is None or None in fingerprints:
         return None
     path = cast("str | os.PathLike[str]", model)
@@ -406,10 +468,6 @@ def _shortcut(
     description = target if fields is None else host_description().with_fields(fields)
     options = (repr(description or host_description()), repr(sorted((donate or {}).items())))
     return shortcut(store, path, level.name, *options, *filter(None, fingerprints))
-
-
-def _all_plugins(plugins: Sequence[Plugin]) -> Sequence[Plugin]:
-    return make_context(plugins).plugins
 
 
 def _cached(store: DiskCache, name: str, context: LaminaContext) -> Artefact | None:
@@ -428,6 +486,24 @@ def _cached(store: DiskCache, name: str, context: LaminaContext) -> Artefact | N
 
 def _generate(module: ModuleOp, context: LaminaContext, level: Level, observer: Observer | None) -> Artefact:
     """Run the passes and LLVM: a module at the end of phase `import`, with its target, becomes an artefact."""
+    with _without_collection():
+        return _generated(module, context, level, observer)
+
+
+@contextmanager
+def _without_collection() -> Generator[None]:
+    """No garbage collection meanwhile: a compiler makes many objects, which live until it is done."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _generated(module: ModuleOp, context: LaminaContext, level: Level, observer: Observer | None) -> Artefact:
+    from lamina.interface import signature
     from lamina.lowering.graph_to_linalg.externs import extern_infos
     from lamina.targets.cpu import jit, llvm
     from lamina.targets.cpu.host import CpuDescription

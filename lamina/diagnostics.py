@@ -8,10 +8,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
-from xdsl.dialects.builtin import ArrayAttr, FileLineColLoc, FusedLoc, NameLoc
-from xdsl.ir import Attribute, Operation
+if TYPE_CHECKING:
+    from xdsl.dialects.builtin import ArrayAttr
+    from xdsl.ir import Attribute, Operation
+
+# xDSL is imported where it is used: a model from the cache starts without it.
 
 
 class LaminaError(Exception):
@@ -33,12 +36,14 @@ class LaminaError(Exception):
 
 def location_text(location: Attribute) -> str | None:
     """A location as a person writes it: `file:line:col`, a node's name, or None when unknown."""
+    from xdsl.dialects.builtin import FileLineColLoc, FusedLoc, NameLoc
+
     if isinstance(location, FileLineColLoc):
         return f"{location.filename.data}:{location.line.data}:{location.column.data}"
     if isinstance(location, NameLoc):
         return location.desc.data
     if isinstance(location, FusedLoc):
-        parts = [location_text(part) for part in cast(ArrayAttr[Attribute], location.locations)]
+        parts = [location_text(part) for part in cast("ArrayAttr[Attribute]", location.locations)]
         return ", ".join(part for part in parts if part) or None
     return None
 

@@ -98,12 +98,21 @@ SPIN_MICROSECONDS: Knob[int] = Knob(
     "microseconds that an idle worker thread spins before it sleeps",
 )
 
+GPU_SYNCHRONIZE: Knob[int] = Knob(
+    "LAMINA_GPU_SYNCHRONIZE",
+    parse_non_negative,
+    lambda: 0,
+    "0",
+    "1: wait for every kernel on a GPU, so that an error names the one that failed",
+)
+
 KNOBS: tuple[Knob[Path] | Knob[int] | Knob[int | None], ...] = (
     CACHE_DIR,
     CACHE_SIZE,
     THREADS,
     COMPILE_WORKERS,
     SPIN_MICROSECONDS,
+    GPU_SYNCHRONIZE,
 )
 
 

@@ -10,12 +10,15 @@ from lamina.frontends.python.tracer import Operand, Traced, as_value, operation
 
 
 @operation
-def softmax_cross_entropy(logits: Traced, labels: Operand) -> Traced:
+def softmax_cross_entropy(logits: Traced, labels: Operand, label_smoothing: float = 0.0) -> Traced:
     """The mean over all rows of -log softmax(logits) at the label.
 
-    `logits` [..., classes] floats; `labels` [...] integers, or [..., classes] floats that are probabilities. A label
-    outside of the classes counts as 0 loss, and is still counted in the mean.
+    `logits` [..., classes] floats; `labels` [...] integers, or [..., classes] floats that are probabilities. With
+    `label_smoothing` s the probabilities are (1 - s) · labels + s / classes (Szegedy et al. 2016). A label outside of
+    the classes counts as 0 loss, and is still counted in the mean.
     """
+    if not 0 <= label_smoothing <= 1:
+        raise LaminaError(f"softmax_cross_entropy: label_smoothing: expected within [0, 1], found {label_smoothing}")
     classes = logits.shape[-1]
     if not isinstance(classes, int):
         raise LaminaError(f"softmax_cross_entropy: expected a static number of classes, found {classes}")
@@ -26,13 +29,20 @@ def softmax_cross_entropy(logits: Traced, labels: Operand) -> Traced:
                 f"softmax_cross_entropy: expected labels of the shape {list(logits.shape[:-1])}, "
                 f"found {list(targets.shape)}"
             )
-        targets = ops.one_hot(targets, classes, logits.dtype)
+        numbers = targets
+        targets = ops.one_hot(numbers, classes, logits.dtype)
+        if label_smoothing:
+            inside = ops.bitwise_and(ops.greater_equal(numbers, 0), ops.less(numbers, classes))
+            rest = ops.cast(inside, logits.dtype)[..., None] * (label_smoothing / classes)
+            targets = targets * (1 - label_smoothing) + rest
     elif targets.shape != logits.shape:
         raise LaminaError(
             f"softmax_cross_entropy: expected probabilities of the shape {list(logits.shape)}, "
             f"found {list(targets.shape)}",
             hints=("labels are integers, one for each row",),
         )
+    elif label_smoothing:
+        targets = targets * (1 - label_smoothing) + label_smoothing / classes
     return -(targets * ops.log_softmax(logits, -1)).sum(-1).mean()
 
 

@@ -12,7 +12,10 @@ from typing import Any
 import numpy as np
 
 from lamina.dialects.graph import types as _types
+from lamina.frontends.python import numpy_arrays as _arrays
 from lamina.frontends.python import numpy_functions as _functions
+from lamina.frontends.python import numpy_linalg as _linalg
+from lamina.frontends.python import numpy_statistics as _statistics
 from lamina.frontends.python import ops as _ops
 from lamina.frontends.python.tracer import Traced
 
@@ -45,14 +48,30 @@ _COMPOSED = """
     asarray full_like arange linspace meshgrid tri diag square reciprocal log2 log10 exp2 hypot trunc isfinite logaddexp
     deg2rad rad2deg heaviside logical_and logical_or logical_xor logical_not nan_to_num cumsum cumprod argmax argmin ptp
     count_nonzero average norm prod repeat roll take concatenate atleast_1d atleast_2d vstack hstack column_stack flipud
-    fliplr pad diff dot tensordot outer inner vdot trace
+    fliplr pad diff dot tensordot outer inner vdot trace broadcast_arrays
+"""
+_ARRAYS = """
+    positive signbit copysign cbrt float_power fmax fmin fabs sinc isposinf isneginf ldexp logaddexp2 gcd lcm divmod
+    bitwise_not isclose allclose array_equal select isin empty empty_like identity logspace geomspace tril_indices
+    triu_indices vander atleast_3d dstack matrix_transpose append array_split hsplit vsplit dsplit unstack rollaxis
+    rot90 diagonal diagflat delete resize put_along_axis lexsort searchsorted digitize cross kron vecdot polyval ediff1d
+    partition size shape ndim broadcast_shapes
+"""
+_STATISTICS = """
+    nansum nanprod nanmax nanmin nanmean nanvar nanstd nanargmax nanargmin quantile percentile median bincount histogram
+    cov corrcoef interp trapezoid gradient convolve correlate unwrap
 """
 
 TABLE: dict[str, Any] = {
     **{name: getattr(_ops, name) for name in _SAME.split()},
     **{name: getattr(_ops, source) for name, source in _RENAMED.items()},
     **{name: getattr(_functions, name) for name in _COMPOSED.split()},
+    **{name: getattr(_arrays, name) for name in _ARRAYS.split()},
+    **{name: getattr(_statistics, name) for name in _STATISTICS.split()},
     "array": _functions.asarray,
+    "concat": _functions.concatenate,
+    "degrees": _functions.rad2deg,
+    "radians": _functions.deg2rad,
 }
 """Every function by its name in NumPy."""
 
@@ -65,6 +84,7 @@ DTYPES = {
 
 
 ndarray = Traced
+linalg = _linalg
 
 
 def __getattr__(name: str) -> Any:
@@ -77,4 +97,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*TABLE, *CONSTANTS, *DTYPES, "ndarray"])
+    return sorted([*TABLE, *CONSTANTS, *DTYPES, "linalg", "ndarray"])

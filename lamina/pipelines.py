@@ -10,20 +10,21 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp
-from xdsl.ir import Dialect
-from xdsl.passes import ModulePass, PassPipeline
-from xdsl.utils.exceptions import VerifyException
-
-from lamina.context import plugins_of
 from lamina.diagnostics import LaminaError, location_text
 from lamina.plugins import Plugin, merged
 
-PassFactory: TypeAlias = Callable[[], type[ModulePass]]
-DialectFactory: TypeAlias = Callable[[], Dialect]
+if TYPE_CHECKING:
+    from xdsl.context import Context
+    from xdsl.dialects.builtin import ModuleOp
+    from xdsl.ir import Dialect
+    from xdsl.passes import ModulePass
+
+# xDSL is imported where it is used: a model from the cache starts without it.
+
+PassFactory: TypeAlias = "Callable[[], type[ModulePass]]"
+DialectFactory: TypeAlias = "Callable[[], Dialect]"
 
 
 def _lazy(path: str) -> Callable[[], type[ModulePass]]:
@@ -43,6 +44,7 @@ PASSES: Mapping[str, PassFactory] = {
         "fold-scales": "lamina.passes.graph.fold_scales:FoldScalesPass",
         "resolve-shapes": "lamina.passes.graph.resolve_shapes:ResolveShapesPass",
         "recognize-composites": "lamina.passes.graph.recognize_composites:RecognizeCompositesPass",
+        "recognize-group-norms": "lamina.passes.graph.recognize_group_norms:RecognizeGroupNormsPass",
         "move-views": "lamina.passes.graph.move_views:MoveViewsPass",
         "recognize-attention": "lamina.passes.graph.recognize_attention:RecognizeAttentionPass",
         "decompose": "lamina.passes.graph.decompose:DecomposePass",
@@ -52,10 +54,14 @@ PASSES: Mapping[str, PassFactory] = {
         "remove-gradient-stops": "lamina.passes.autodiff.remove_gradient_stops:RemoveGradientStopsPass",
         "assign-layouts": "lamina.passes.graph.assign_layouts:AssignLayoutsPass",
         "split-groups": "lamina.passes.graph.split_groups:SplitGroupsPass",
+        "split-transposed-convolutions": (
+            "lamina.passes.graph.split_transposed_convolutions:SplitTransposedConvolutionsPass"
+        ),
         "materialize-padding": "lamina.passes.graph.materialize_padding:MaterializePaddingPass",
         "merge-positions": "lamina.passes.graph.merge_positions:MergePositionsPass",
         "prepare-contractions": "lamina.passes.graph.prepare_contractions:PrepareContractionsPass",
         "pack-constants": "lamina.passes.graph.pack_constants:PackConstantsPass",
+        "pack-operands": "lamina.passes.graph.pack_operands:PackOperandsPass",
         "flatten-scatters": "lamina.passes.graph.flatten_scatters:FlattenScattersPass",
         "form-kernels": "lamina.passes.graph.form_kernels:FormKernelsPass",
         "remove-barriers": "lamina.passes.autodiff.remove_barriers:RemoveBarriersPass",
@@ -64,26 +70,48 @@ PASSES: Mapping[str, PassFactory] = {
         "merge-rows": "lamina.passes.tensor.merge_rows:MergeRowsPass",
         "assign-schedules": "lamina.passes.tensor.assign_schedules:AssignSchedulesPass",
         "bufferize": "lamina.passes.loop.bufferize:BufferizePass",
+        "skip-padding": "lamina.passes.loop.skip_padding:SkipPaddingPass",
         "tile": "lamina.passes.loop.tile:TilePass",
         "vectorize": "lamina.passes.loop.vectorize:VectorizePass",
         "linalg-to-loops": "lamina.passes.loop.linalg_to_loops:LinalgToLoopsPass",
+        "fuse-loops": "lamina.passes.loop.fuse_loops:FuseLoopsPass",
+        "stream-stores": "lamina.passes.loop.stream_stores:StreamStoresPass",
         "split-loops": "lamina.passes.loop.split_loops:SplitLoopsPass",
         "plan-arena": "lamina.passes.loop.plan_arena:PlanArenaPass",
         "lower-parallel": "lamina.passes.hardware.lower_parallel:LowerParallelPass",
         "expand-math": "lamina.passes.hardware.expand_math:ExpandMathPass",
-        "assign-gpu-schedules": "lamina.passes.hardware.assign_gpu_schedules:AssignGpuSchedulesPass",
-        "outline-gpu-kernels": "lamina.passes.hardware.outline_gpu_kernels:OutlineGpuKernelsPass",
+        "assign-gpu-schedules": "lamina.passes.hardware.gpu.assign_gpu_schedules:AssignGpuSchedulesPass",
+        "outline-gpu-kernels": "lamina.passes.hardware.gpu.outline_gpu_kernels:OutlineGpuKernelsPass",
+        "expand-gpu-fragments": "lamina.passes.hardware.gpu.expand_gpu_fragments:ExpandGpuFragmentsPass",
+        "expand-gpu-communication": ("lamina.passes.hardware.gpu.expand_gpu_communication:ExpandGpuCommunicationPass"),
     }.items()
 }
 """Our passes by name."""
 
-GPU_PASSES: tuple[str, ...] = ("assign-gpu-schedules", "bufferize", "outline-gpu-kernels", "plan-arena", "expand-math")
+GPU_PASSES: tuple[str, ...] = (
+    "assign-gpu-schedules",
+    "bufferize",
+    "outline-gpu-kernels",
+    "expand-gpu-fragments",
+    "expand-gpu-communication",
+    "plan-arena",
+    "expand-math",
+)
 """For a GPU: from linalg on tensors to kernels and a host program."""
 
-CPU_ONLY = frozenset({"pack-constants", "assign-schedules"})
+CPU_ONLY = frozenset({"pack-constants", "pack-operands", "assign-schedules"})
 """Passes up to the tensor phase that are about a CPU's registers and caches; a GPU does without."""
 
-ON_REQUEST = frozenset({"differentiate", "remat", "assign-gpu-schedules", "outline-gpu-kernels"})
+ON_REQUEST = frozenset(
+    {
+        "differentiate",
+        "remat",
+        "assign-gpu-schedules",
+        "outline-gpu-kernels",
+        "expand-gpu-fragments",
+        "expand-gpu-communication",
+    }
+)
 """Passes of no phase: they run where somebody asks for them, and for GPU targets."""
 
 
@@ -118,6 +146,7 @@ PHASES: tuple[Phase, ...] = (
             "flatten-scatters",
             "cse",
             "recognize-composites",
+            "recognize-group-norms",
             "recognize-attention",
             "move-views",
             "fold-scales",
@@ -125,11 +154,13 @@ PHASES: tuple[Phase, ...] = (
             "assign-layouts",
             "canonicalize",
             "move-views",
+            "split-transposed-convolutions",
             "merge-positions",
             "materialize-padding",
             "fold-constants",
             "prepare-contractions",
             "pack-constants",
+            "pack-operands",
             "fold-constants",
             "infer-types",
             "cse",
@@ -147,7 +178,17 @@ PHASES: tuple[Phase, ...] = (
     Phase(
         "loop",
         "loops over buffers and vectors; one arena",
-        ("bufferize", "tile", "vectorize", "linalg-to-loops", "split-loops", "plan-arena"),
+        (
+            "bufferize",
+            "skip-padding",
+            "tile",
+            "vectorize",
+            "linalg-to-loops",
+            "fuse-loops",
+            "split-loops",
+            "stream-stores",
+            "plan-arena",
+        ),
         _LOOP,
     ),
     Phase(
@@ -247,11 +288,17 @@ def dialects() -> dict[str, DialectFactory]:
 
         return Gpu
 
+    def nvgpu() -> Dialect:
+        from lamina.dialects.hardware.nvgpu import Nvgpu
+
+        return Nvgpu
+
     from lamina.dialects.builtin import builtin_dialect
     from lamina.dialects.loop import loop_dialects
     from lamina.dialects.tensor import tensor_dialects
 
-    return {"builtin": builtin_dialect, "graph": graph, "cpu": cpu, "gpu": gpu, **tensor_dialects(), **loop_dialects()}
+    own = {"builtin": builtin_dialect, "graph": graph, "cpu": cpu, "gpu": gpu, "nvgpu": nvgpu}
+    return {**own, **tensor_dialects(), **loop_dialects()}
 
 
 def available_passes(plugins: Sequence[Plugin] = ()) -> dict[str, PassFactory]:
@@ -275,7 +322,7 @@ class PhaseReport:
     milliseconds: float
 
 
-Observer: TypeAlias = Callable[[PhaseReport, ModuleOp], None]
+Observer: TypeAlias = "Callable[[PhaseReport, ModuleOp], None]"
 
 
 def op_count(module: ModuleOp) -> int:
@@ -296,6 +343,10 @@ def check_contract(module: ModuleOp, reached: Phase) -> None:
 
 def run_passes(module: ModuleOp, context: Context, names: Sequence[str]) -> None:
     """Run passes by name, with their default options."""
+    from xdsl.passes import PassPipeline
+
+    from lamina.context import plugins_of
+
     plugins = plugins_of(context)
     PassPipeline(tuple(build_pass(name, plugins) for name in names)).apply(context, module)
 
@@ -311,15 +362,19 @@ def run_phases(
 ) -> None:
     """Take `module`, which is at the end of phase `after`, to the end of phase `to`, in place.
 
-    Verifies at phase ends (after every pass with `verify_each`); raises LaminaError where a contract is broken.
+    Verifies at phase ends (after every pass with `verify_each`), but not between `loop` and `hardware`: nearly all ops
+    stay what they are. Raises LaminaError where a contract is broken.
     """
+    from lamina.context import plugins_of
+
     for current in phases_between(after, to, plugins_of(context)):
         start = time.perf_counter()
         for name in current.passes:
             run_passes(module, context, (name,))
             if verify_each:
                 verify(module, f"pass '{name}'")
-        verify(module, f"phase '{current.name}'")
+        if current.name != "loop" or to == "loop":
+            verify(module, f"phase '{current.name}'")
         check_contract(module, current)
         if observer is not None:
             milliseconds = 1e3 * (time.perf_counter() - start)
@@ -328,6 +383,8 @@ def run_phases(
 
 def verify(module: ModuleOp, after: str) -> None:
     """Verify a module; a failure names what ran last."""
+    from xdsl.utils.exceptions import VerifyException
+
     try:
         module.verify()
     except VerifyException as error:

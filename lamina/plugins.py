@@ -19,14 +19,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
-from xdsl.ir import Dialect
-from xdsl.passes import ModulePass
-
 from lamina.diagnostics import LaminaError
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
+    from xdsl.ir import Dialect
+    from xdsl.passes import ModulePass
     from xdsl.utils.target import Target
 
     from lamina.frontends.onnx.node import Converter
@@ -53,8 +52,8 @@ class Plugin:
     """
 
     name: str
-    dialects: Mapping[str, Factory[Dialect]] = field(default_factory=dict[str, Factory[Dialect]])
-    passes: Mapping[str, Factory[type[ModulePass]]] = field(default_factory=dict[str, Factory[type[ModulePass]]])
+    dialects: Mapping[str, Factory[Dialect]] = field(default_factory=dict[str, "Factory[Dialect]"])
+    passes: Mapping[str, Factory[type[ModulePass]]] = field(default_factory=dict[str, "Factory[type[ModulePass]]"])
     after: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
     targets: Mapping[str, Factory[type[Target]]] = field(default_factory=dict[str, "Factory[type[Target]]"])
     onnx: Mapping[tuple[str, str], Converter] = field(default_factory=dict[tuple[str, str], "Converter"])
@@ -96,6 +95,16 @@ def check_names(plugins: Sequence[Plugin]) -> None:
 
 
 # ---- loading
+
+
+def active_plugins(plugins: Iterable[Plugin]) -> tuple[Plugin, ...]:
+    """The installed plugins and these, each once; raises LaminaError where two have one name."""
+    active: list[Plugin] = []
+    for plugin in (*installed_plugins(), *plugins):
+        if plugin not in active:
+            active.append(plugin)
+    check_names(active)
+    return tuple(active)
 
 
 def load_plugin(module: str) -> Plugin:

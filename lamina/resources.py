@@ -27,6 +27,17 @@ MISSING_HINT = "run the tool beside the .safetensors file that was written with 
 RACY_NANOSECONDS = 2_000_000_000
 
 
+def fresh_memory(size: int) -> npt.NDArray[np.uint8]:
+    """Zeroed bytes that begin a page, in pages of the usual size.
+
+    NumPy asks for large pages from 4 MiB on. Where the memory of a virtual machine has to be fetched from its host
+    first, these take three times as long for memory that is written once, and threads cannot share the work.
+    """
+    import numpy as np
+
+    return np.frombuffer(mmap.mmap(-1, max(1, size)), np.uint8)[:size]
+
+
 def content_key(array: npt.NDArray[np.generic]) -> str:
     """The key of an array: a hash of its bytes, dtype and shape (the same content has one key)."""
     import numpy as np

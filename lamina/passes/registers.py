@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import ceil
 
-from xdsl.dialects.builtin import DictionaryAttr, IntegerAttr, ModuleOp
+from xdsl.dialects.builtin import DictionaryAttr, IntegerAttr, ModuleOp, StringAttr
 
 TARGET = "lamina.target"
 
@@ -44,6 +44,13 @@ def target_vector_bits(module: ModuleOp) -> int:
     bits = target.data.get("vector_bits") if isinstance(target, DictionaryAttr) else None
     width = bits.value.data if isinstance(bits, IntegerAttr) else DEFAULT_VECTOR_BITS
     return max((known for known in ROWS_BY_COLUMN_VECTORS if known <= width), default=min(ROWS_BY_COLUMN_VECTORS))
+
+
+def has_target_feature(module: ModuleOp, feature: str) -> bool:
+    """Whether the target's features name one, `+avx512f` for `avx512f`."""
+    target = module.attributes.get(TARGET)
+    features = target.data.get("features") if isinstance(target, DictionaryAttr) else None
+    return isinstance(features, StringAttr) and f"+{feature}" in features.data.split(",")
 
 
 def register_block(rows: int | None, columns: int | None, lanes: int, vector_bits: int) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from xdsl.dialects.builtin import ModuleOp
 
-from lamina import api
+from lamina import api, interface
 from lamina.context import LaminaContext
 from lamina.diagnostics import LaminaError
 from lamina.passes.base import Counts
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
                 return 1
             raise LaminaError(format_unsupported(unsupported), where=options.model)
     module = api.load_module(options.model, context)
-    inputs, outputs = api.signature(module)
+    inputs, outputs = interface.signature(module)
     weights = constant_bytes(module, context)
     sizes = model_arguments.symbolic_sizes(inputs, model_arguments.parse_dims(options.dim))
     with Progress() as progress:

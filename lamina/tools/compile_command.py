@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     model_arguments.add_donate_argument(parser)
     gpu_commands.add_target_argument(parser)
+    gpu_commands.add_ptxas_argument(parser)
     parser.add_argument("--verbose", "-v", action="store_true", help="print ops and milliseconds of every phase")
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import tempfile
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from lamina import api, interface, pipelines
-from lamina.artefact import TensorInfo
 from lamina.diagnostics import LaminaError
+from lamina.dialects.hardware.gpu_sizes import MANIFEST
 from lamina.dialects.hardware.gpu_target import GPU_TARGETS, is_gpu_target, parse_gpu_target
+from lamina.files import writing
 from lamina.targets.cpu.named_targets import CPU_TARGETS, PREFIX, Fields, cpu_target
 from lamina.tools import model_arguments
 from lamina.tools.model_arguments import Array
@@ -29,11 +31,21 @@ def add_target_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_ptxas_argument(parser: argparse.ArgumentParser) -> None:
+    """--ptxas."""
+    parser.add_argument(
+        "--ptxas",
+        action="store_true",
+        help="assemble the kernels with NVIDIA's ptxas: registers, shared memory and spills of each, in a table and in"
+        " the manifest",
+    )
+
+
 def wants_gpu(options: argparse.Namespace) -> bool:
-    """Whether `--target` names a GPU; raises LaminaError for a target that does not exist."""
+    """Whether `--target` names a GPU, or the model is a folder for one; raises LaminaError for an unknown target."""
     if options.target == "cpu" or options.target.startswith(PREFIX):
         cpu_fields(options)
-        return False
+        return (Path(options.model) / MANIFEST).exists()
     if not is_gpu_target(options.target):
         raise LaminaError(
             f"unknown target '{options.target}'", hints=(f"the targets are cpu, {', '.join(OTHER_TARGETS)}",)
@@ -44,6 +56,8 @@ def wants_gpu(options: argparse.Namespace) -> bool:
 
 def cpu_fields(options: argparse.Namespace) -> Fields | None:
     """What `--target cpu:NAME` changes in `lamina.target`, None for this machine; raises LaminaError for others."""
+    if getattr(options, "ptxas", False):
+        raise LaminaError("--ptxas is about PTX", hints=("compile with --target ptx",))
     return None if options.target == "cpu" else cpu_target(options.target)
 
 
@@ -53,7 +67,23 @@ def compile_for_gpu(options: argparse.Namespace) -> int:
         raise LaminaError("--to and --dump-phases are about a CPU's phases", hints=("leave --target away",))
     manifest = _compile(options, options.output)
     print(f"{options.output}: {len(manifest['kernels'])} kernels for {options.target}")
+    if options.ptxas:
+        _assemble(options.output, manifest)
     return 0
+
+
+def _assemble(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Have ptxas assemble the kernels; print what they take, and note it in the manifest."""
+    from lamina.targets.gpu import ptxas
+
+    usages = ptxas.assemble_package(folder, manifest)
+    by_name = {usage.kernel: asdict(usage) for usage in usages}
+    for kernel in manifest["kernels"]:
+        found = by_name[kernel["name"]]
+        kernel |= {name: found[name] for name in ("registers", "spill_stores", "spill_loads")}
+    with writing(folder / MANIFEST) as file:
+        file.write(json.dumps(manifest, indent=1).encode())
+    print(ptxas.table(usages))
 
 
 def _compile(options: argparse.Namespace, folder: Path) -> Mapping[str, Any]:
@@ -63,31 +93,31 @@ def _compile(options: argparse.Namespace, folder: Path) -> Mapping[str, Any]:
     return api.compile_for_gpu(module, context, folder, options.target)
 
 
-def run_on_gpu(options: argparse.Namespace) -> tuple[list[str], list[Array]]:
-    """Run on a device: the outputs' names and the outputs. Raises LaminaError where there is no driver for it."""
-    if options.check_against is not None or options.at != pipelines.LEVELS[-1].name:
-        raise LaminaError("--check-against and --at are about the CPU", hints=("leave --target away",))
-    if parse_gpu_target(options.target).kind != "spirv":
-        raise LaminaError(
-            f"there is no driver for '{options.target}' here: kernels are compiled, not run",
-            hints=(
-                f"lamina compile MODEL --target {options.target} -o DIR writes the kernels and how to launch them",
-                "lamina run --target spirv runs them on an OpenCL device",
-            ),
-        )
-    from lamina.targets.gpu.launcher import Program, dtype_named
-    from lamina.targets.gpu.opencl import OpenClDriver
+@dataclass(frozen=True)
+class GpuRun:
+    """A run on a device: names and arrays of inputs (as they were given) and outputs."""
 
-    driver = OpenClDriver()
-    with tempfile.TemporaryDirectory() as folder:
-        manifest = _compile(options, Path(folder))
-        program = Program(Path(folder), driver)
-        infos = [TensorInfo(one["name"], tuple(one["shape"]), dtype_named(one["dtype"])) for one in manifest["inputs"]]
-        if options.inputs:
-            inputs = model_arguments.read_inputs(options.inputs)
-        else:
-            inputs = model_arguments.random_inputs(infos, model_arguments.parse_dims(options.dim), options.random)
-        if len(inputs) != len(infos):
-            raise LaminaError(f"expected {len(infos)} inputs, found {len(inputs)}")
-        outputs = program(**dict(zip((info.name for info in infos), inputs, strict=True)))
-    return list(outputs), list(outputs.values())
+    input_names: Sequence[str]
+    inputs: Sequence[Array]
+    output_names: Sequence[str]
+    outputs: Sequence[Array]
+
+
+def run_on_gpu(options: argparse.Namespace) -> GpuRun:
+    """Run a model, or a compiled folder, on a device. Raises LaminaError where there is no driver for it."""
+    if options.at != pipelines.LEVELS[-1].name:
+        raise LaminaError("--at is about the CPU", hints=("leave --target away",))
+    executable = api.gpu_executable(
+        options.model,
+        None if options.target == "cpu" else options.target,
+        plugins=model_arguments.given_plugins(options),
+        donate=model_arguments.parse_donations(options.donate),
+    )
+    if options.inputs:
+        inputs = model_arguments.read_inputs(options.inputs)
+    else:
+        sizes = model_arguments.parse_dims(options.dim)
+        inputs = model_arguments.random_inputs(executable.inputs, sizes, options.random)
+    given = [array.copy() for array in inputs]  # donated inputs are written to
+    outputs = executable(*inputs)
+    return GpuRun([one.name for one in executable.inputs], given, [one.name for one in executable.outputs], outputs)

@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("lamina.tools.run_command", "run a model on given or random inputs"),
     "bench": ("lamina.tools.bench_command", "measure compile time, load time, run time and memory"),
     "check": ("lamina.tools.check_command", "say what would and would not compile, without compiling"),
+    "gpu-check": ("lamina.tools.gpu_check_command", "look for races and the like in the GPU kernels of a model"),
 }
 """Command → (module with `add_arguments` and `run`, one line)."""
 

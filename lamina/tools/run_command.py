@@ -40,8 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run and print a line per output."""
     if gpu_commands.wants_gpu(options):
-        names, outputs = gpu_commands.run_on_gpu(options)
-        return report(options, names, outputs)
+        ran = gpu_commands.run_on_gpu(options)
+        report(options, ran.output_names, ran.outputs)
+        if options.check_against is None:
+            return 0
+        return compare(options.model, ran.input_names, ran.inputs, ran.output_names, ran.outputs)
     with Progress() as progress:
         executable = api.executable_for(
             options.model,

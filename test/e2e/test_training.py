@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -92,7 +93,27 @@ def test_no_part_of_a_checkpoint_is_ever_seen(tmp_path: Path) -> None:
 def test_digits_are_learned() -> None:
     pytest.importorskip("sklearn")
     command = [sys.executable, str(EXAMPLES / "digits" / "digits.py"), "--epochs", "25"]
+    start = time.monotonic()
     result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert time.monotonic() - start < 60  # compilation and the interpreter's start included
     accuracy = re.search(r"test accuracy ([\d.]+) %", result.stdout)
     assert accuracy is not None and float(accuracy.group(1)) >= 98
     assert "loss" in result.stderr  # progress
+
+
+def test_the_curves_are_drawn(characters: Any, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "losses.png"
+    characters.plot([3.5, 3.1, 2.9], path)
+    image = path.read_bytes()
+    assert image.startswith(b"\x89PNG\r\n\x1a\n") and len(image) > 10_000
+
+
+def test_progress_is_shown() -> None:
+    stream = io.StringIO()
+    progress = lamina.training.Progress(20, stream, pause=0.0)
+    for step in (1, 20):
+        progress.show(step, loss=0.5)
+    progress.close()
+    first, last = stream.getvalue().splitlines()
+    assert re.fullmatch(r" 1/20  loss 0\.5000  \d+ s, \d+ s left", first) and last.startswith("20/20")

@@ -563,6 +563,25 @@ case(
 )  # fmt: skip
 
 
+def group_norm(j: Any, x: Any, scale: Any, bias: Any, groups: int) -> Any:
+    """Features first, behind the batch."""
+    rows = x.reshape(x.shape[0], groups, -1)
+    centered = rows - rows.mean(-1, keepdims=True)
+    normal = centered / j.np.sqrt((centered * centered).mean(-1, keepdims=True) + 1e-5)
+    return normal.reshape(x.shape) * scale[:, None, None] + bias[:, None, None]
+
+
+case(
+    "group_norm", "group_norm", [normal("x", 2, 4, 2, 3), normal("scale", 4), normal("bias", 4)],
+    lambda b, x, s, z: b.group_norm(x, s, z, 1, 2, 1e-5), lambda j, x, s, z: group_norm(j, x, s, z, 2),
+)  # fmt: skip
+case(
+    "group_norm_last", "group_norm", [normal("x", 2, 2, 3, 4), normal("scale", 4), normal("bias", 4)],
+    lambda b, x, s, z: b.group_norm(x, s, z, 3, 2, 1e-5),
+    lambda j, x, s, z: j.np.moveaxis(group_norm(j, j.np.moveaxis(x, 3, 1), s, z, 2), 1, 3),
+)  # fmt: skip
+
+
 def attention(j: Any, q: Any, k: Any, v: Any) -> Any:
     scores = 0.5 * j.np.einsum("hqd,hkd->hqk", q, j.np.repeat(k, 2, 0))
     weights = j.nn.softmax(j.np.where(np.tri(4, 5, dtype=bool), scores, -np.inf), -1)
@@ -572,6 +591,29 @@ def attention(j: Any, q: Any, k: Any, v: Any) -> Any:
 case(
     "attention", "attention", [normal("q", 4, 4, 3), normal("k", 2, 5, 3), normal("v", 2, 5, 2)],
     lambda b, q, k, v: b.attention(q, k, v, scale=0.5, causal="start"), attention, symbolic=False,
+)  # fmt: skip
+
+
+def mixed(j: Any, q: Any, k: Any, v: Any, mask: Any = 0.0, allowed: Any = True, scale: float = 0.5) -> Any:
+    scores = scale * j.np.einsum("...qd,...kd->...qk", q, k) + mask
+    return j.np.einsum("...qk,...kd->...qd", j.nn.softmax(j.np.where(allowed, scores, -np.inf), -1), v)
+
+
+QUERY_KEY_VALUE = [normal("q", 2, 3, 4, 5), normal("k", 2, 3, 6, 5), normal("v", 2, 3, 6, 2)]
+case(
+    "attention_mask", "attention", [*QUERY_KEY_VALUE, normal("mask", 4, 6)],
+    lambda b, q, k, v, m: b.attention(q, k, v, m, scale=0.5), mixed, symbolic=False,
+)  # fmt: skip
+case(
+    "attention_heads_mask", "attention", [*QUERY_KEY_VALUE, normal("mask", 2, 1, 1, 6)],
+    lambda b, q, k, v, m: b.attention(q, k, v, m, scale=0.5, causal="end"),
+    lambda j, q, k, v, m: mixed(j, q, k, v, m, np.tri(4, 6, 2, dtype=bool)), symbolic=False,
+)  # fmt: skip
+case(
+    "attention_tokens_first", "attention", [normal("q", 4, 3, 5), normal("k", 6, 3, 5), normal("v", 3, 6, 2)],
+    lambda b, q, k, v: b.attention(q, k, v, scale=0.5, tokens_first=[0, 1, 3]),
+    lambda j, q, k, v: j.np.swapaxes(mixed(j, j.np.swapaxes(q, 0, 1), j.np.swapaxes(k, 0, 1), v), 0, 1),
+    symbolic=False,
 )  # fmt: skip
 case(
     "resize", "resize", [IMAGE],

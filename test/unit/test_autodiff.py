@@ -13,7 +13,7 @@ from xdsl.dialects.builtin import ModuleOp, StringAttr
 import lamina
 from lamina.diagnostics import LaminaError
 from lamina.parser import parse_text
-from lamina.passes.autodiff import KINDS, differentiate
+from lamina.passes.autodiff.functions import KINDS, differentiate
 from lamina.targets.reference.evaluate import evaluate
 from support.graph_ops import context
 
@@ -160,7 +160,7 @@ def test_zeros_are_never_built_on_the_way():
 @pytest.mark.parametrize(
     ("op", "at", "expected"),
     [
-        ("graph.abs %x : tensor<4xf64>", [0.0, -0.0, 2, -2], [0, 0, 1, -1]),
+        ("graph.abs %x : tensor<4xf64>", [0.0, -0.0, 2, -2], [1, 1, 1, -1]),
         ("graph.relu %x : tensor<4xf64> -> tensor<4xf64>", [0.0, -0.0, 2, -2], [0, 0, 1, 0]),
         ("graph.sqrt %x : tensor<4xf64>", [0.0, 1, 4, 0.25], [np.inf, 0.5, 0.25, 1]),
         ("graph.maximum %x, %zero : tensor<4xf64>, tensor<f64> -> tensor<4xf64>", [0.0, -0.0, 2, -2], [0.5, 0.5, 1, 0]),
@@ -187,6 +187,61 @@ def test_kinks(op: str, at: list[float], expected: list[float]):
     for kind in ("jvp", "pullback"):
         found = run(module, derive(module, kind=kind), np.array(at), np.ones(4))[-1]
         np.testing.assert_array_equal(found, expected)
+
+
+JAX_KINKS: dict[str, tuple[str, Any, list[float]]] = {
+    "abs": ("graph.abs %x : tensor<4xf64>", lambda j, x: j.numpy.abs(x), [0.0, -0.0, 2, -2]),
+    "relu": ("graph.relu %x : tensor<4xf64> -> tensor<4xf64>", lambda j, x: j.nn.relu(x), [0.0, -0.0, 2, -2]),
+    "sqrt": ("graph.sqrt %x : tensor<4xf64>", lambda j, x: j.numpy.sqrt(x), [0.0, 1, 4, 0.25]),
+    "sign": ("graph.sign %x : tensor<4xf64>", lambda j, x: j.numpy.sign(x), [0.0, -0.0, 2, -2]),
+    "floor": ("graph.floor %x : tensor<4xf64>", lambda j, x: j.numpy.floor(x), [0.0, 1.0, 0.5, -2]),
+    "maximum": (
+        "graph.maximum %x, %zero : tensor<4xf64>, tensor<f64> -> tensor<4xf64>",
+        lambda j, x: j.numpy.maximum(x, 0.0),
+        [0.0, -0.0, 2, -2],
+    ),
+    "minimum": (
+        "graph.minimum %x, %zero : tensor<4xf64>, tensor<f64> -> tensor<4xf64>",
+        lambda j, x: j.numpy.minimum(x, 0.0),
+        [0.0, -0.0, 2, -2],
+    ),
+    "clamp": (
+        "graph.clamp %zero, %x, %one : tensor<f64>, tensor<4xf64>, tensor<f64> -> tensor<4xf64>",
+        lambda j, x: j.lax.clamp(0.0, x, 1.0),
+        [0.0, 1.0, 0.5, 2],
+    ),
+    "reduce maximum": (
+        "graph.reduce maximum %x, [0] keep_dimensions : tensor<4xf64> -> tensor<1xf64>",
+        lambda j, x: j.numpy.max(x, 0, keepdims=True),
+        [3.0, 1, 3, 1],
+    ),
+    "reduce_window maximum": (
+        "graph.reduce_window maximum %x, window = [3], strides = [1], dilations = [1], padding = [0, 0]"
+        " : tensor<4xf64> -> tensor<2xf64>",
+        lambda j, x: j.lax.reduce_window(x, -np.inf, j.lax.max, (3,), (1,), "VALID"),
+        [3.0, 3, 1, 3],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", JAX_KINKS)
+def test_kinks_are_as_jax_has_them(name: str):
+    jax = pytest.importorskip("jax")
+    jax.config.update("jax_enable_x64", True)
+    op, function, at = JAX_KINKS[name]
+    result = op.rpartition(" -> ")[2] if " -> " in op else "tensor<4xf64>"
+    module = parse(f"""
+        func.func @f(%x: tensor<4xf64>) -> {result} {{
+          %zero = graph.constant dense<0.0> : tensor<f64>
+          %one = graph.constant dense<1.0> : tensor<f64>
+          %y = {op}
+          func.return %y : {result}
+        }}""")
+    x = np.array(at)
+    value, pull = jax.vjp(lambda x: function(jax, x), x)
+    ones = np.ones(value.shape)
+    (found,) = run(module, derive(module, kind="pullback"), x, ones)
+    np.testing.assert_array_equal(found, np.asarray(pull(ones)[0]))
 
 
 @pytest.mark.parametrize(("kind", "share"), [("maximum", [0.5, 0, 0.5, 0]), ("minimum", [0, 0.5, 0, 0.5])])
@@ -384,6 +439,71 @@ def test_scan_of_no_steps():
     text, inputs = SCANS["recurrence"]
     inputs = [inputs[0], np.zeros((0, 2)), inputs[2]]
     check(parse(text.replace("SIZE", "?").replace("REVERSE", "")), *inputs)
+
+
+def body_of(module: ModuleOp, name: str) -> str:
+    """The text of one function."""
+    text = str(module)
+    return text[text.index(f"@{name}(") :].split("\n  func.func ")[0]
+
+
+def test_a_scan_keeps_what_the_way_back_reads():
+    """Nothing is computed twice but what is cheap, and of the carried values only those that are read are kept."""
+    text = SCANS["recurrence"][0].replace("SIZE", "?").replace("REVERSE", "")
+    module = parse(text)
+    function = body_of(module, derive(module, kind="vjp"))
+    assert function.count("graph.tanh") == 1
+    assert function.count("graph.dot_general") == 3  # the step's, and one for each cotangent
+
+
+def test_a_branch_keeps_what_the_way_back_reads():
+    module = parse(BRANCH)
+    function = body_of(module, derive(module, kind="vjp"))
+    assert function.count("graph.exp") == 1 and function.count("graph.cos") == 2  # one is the derivative of sin
+
+
+NESTED_LOOPS = """
+func.func @f(%x: tensor<4xf64>, %w: tensor<4xf64>, %p: tensor<i1>) -> tensor<4xf64> {
+  %n = graph.constant dense<3> : tensor<i64>
+  %zero = graph.constant dense<0> : tensor<i64>
+  %one = graph.constant dense<1> : tensor<i64>
+  %y, %ys = graph.scan %i, (%c = %x) over () length %n : (tensor<4xf64>, tensor<i64>) -> (tensor<4xf64>, tensor<?x4xf64>) {
+    %k, %d = graph.while (%k = %zero, %d = %c) : (tensor<i64>, tensor<4xf64>) -> (tensor<i64>, tensor<4xf64>) {
+      %more = graph.compare LE, %k, %i : tensor<i64>, tensor<i64> -> tensor<i1>
+      graph.yield %more : tensor<i1>
+    } do {
+      %j = graph.add %k, %one : tensor<i64>
+      %a = graph.multiply %d, %w : tensor<4xf64>
+      %b = graph.sin %a : tensor<4xf64>
+      graph.yield %j, %b : tensor<i64>, tensor<4xf64>
+    }
+    %e = graph.if %p -> (tensor<4xf64>) {
+      %m = graph.scan %l, (%g = %d) over () length %n : (tensor<4xf64>, tensor<i64>) -> (tensor<4xf64>) {
+        %h = graph.multiply %g, %c : tensor<4xf64>
+        %o = graph.tanh %h : tensor<4xf64>
+        graph.yield %o : tensor<4xf64>
+      }
+      graph.yield %m : tensor<4xf64>
+    } else {
+      %m = graph.exp %d : tensor<4xf64>
+      graph.yield %m : tensor<4xf64>
+    }
+    graph.yield %e, %d : tensor<4xf64>, tensor<4xf64>
+  }
+  %s = graph.reduce add %ys, [0] : tensor<?x4xf64> -> tensor<4xf64>
+  %r = graph.add %y, %s : tensor<4xf64>
+  func.return %r : tensor<4xf64>
+}
+"""
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_nested_loops(taken: bool):
+    """A loop with a bound, and a scan in a branch, inside of a scan; to second order, and as native code."""
+    module = parse(NESTED_LOOPS)
+    inputs = [X, 0.5 * X[::-1].copy(), taken]
+    check(module, *inputs, max_iterations=3, tolerance=1e-5)
+    native(module, derive(module, kind="vjp", max_iterations=3), *inputs, X)
 
 
 # ---- calls and the user's rules
@@ -673,3 +793,37 @@ def test_sums_of_narrow_cotangents_are_formed_in_f32(element: str):
             assert result.dtype == dtype
             error = np.abs(result.astype(np.float64) / exact - 1).max()
             assert error <= 0.51 * float(ml_dtypes.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("element", ["f16", "bf16"])
+def test_sums_over_uses_and_steps_are_formed_in_f32(element: str):
+    """A value that is used often, and one that every step of a scan uses: rounded once."""
+    uses = 40
+    used = "".join(
+        f"""
+          %s{n} = graph.slice %c, [{n}, 0] to [{n + 1}, 3] step [1, 1] : tensor<{uses}x3x{element}> -> tensor<1x3x{element}>
+          %y{n} = graph.multiply %w, %s{n} : tensor<3x{element}>, tensor<1x3x{element}> -> tensor<1x3x{element}>"""
+        for n in range(uses)
+    )
+    names = ", ".join(f"%y{n}" for n in range(uses))
+    types = ", ".join([f"tensor<1x3x{element}>"] * uses)
+    module = parse(f"""
+        func.func @often(%w: tensor<3x{element}>, %c: tensor<{uses}x3x{element}>) -> tensor<{uses}x3x{element}> {{{used}
+          %r = graph.concatenate {names} dimension 0 : {types} -> tensor<{uses}x3x{element}>
+          func.return %r : tensor<{uses}x3x{element}>
+        }}
+        func.func @steps(%w: tensor<3x{element}>, %c: tensor<{uses}x3x{element}>) -> tensor<{uses}x3x{element}> {{
+          %r = graph.scan %i, () over (%x = %c) : (tensor<{uses}x3x{element}>) -> (tensor<{uses}x3x{element}>) {{
+            %y = graph.multiply %w, %x : tensor<3x{element}>
+            graph.yield %y : tensor<3x{element}>
+          }}
+          func.return %r : tensor<{uses}x3x{element}>
+        }}""")
+    dtype = np.float16 if element == "f16" else ml_dtypes.bfloat16
+    generator = np.random.default_rng(0)
+    w, c, t = (generator.uniform(0.5, 1, shape).astype(dtype) for shape in (3, (uses, 3), (uses, 3)))
+    exact = (c * t).astype(np.float64).sum(0)
+    for function in ("often", "steps"):
+        (bar,) = run(module, derive(module, function, kind="pullback", wrt=[0]), w, c, t)
+        assert bar.dtype == dtype
+        assert np.abs(bar.astype(np.float64) / exact - 1).max() <= 0.51 * float(ml_dtypes.finfo(dtype).eps)

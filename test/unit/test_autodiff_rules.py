@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,14 +11,14 @@ import numpy as np
 import pytest
 from xdsl.dialects import func
 from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, StringAttr, f64
-from xdsl.ir import Block, Region
+from xdsl.ir import Block, Operation, Region
 
 from lamina.dialects.graph import GRAPH_OPS
 from lamina.dialects.graph.base import AbstractTensor, Differentiability, GraphOp
 from lamina.dialects.graph.builder import GraphBuilder
 from lamina.dialects.graph.composite import CompositeOp
 from lamina.dialects.graph.dims import symbol
-from lamina.passes.autodiff import differentiate
+from lamina.passes.autodiff.functions import differentiate
 from lamina.passes.autodiff.rules import REGION_RULES, RULES
 from lamina.resources import ResourceStore
 from lamina.targets.reference.evaluate import evaluate
@@ -164,3 +166,18 @@ def test_every_op_has_a_rule_or_a_reason(op: type[GraphOp]):
         assert issubclass(op, CompositeOp) and op.name in checked
     else:
         assert op not in RULES and op not in REGION_RULES
+
+
+LIT = Path(__file__).parent.parent / "lit" / "passes" / "autodiff"
+
+
+@pytest.mark.parametrize("op", [*RULES, *REGION_RULES], ids=lambda op: op.name)
+def test_every_rule_is_shown(op: type[Operation]):
+    """A lit test has a function with the op; its derivatives, in both directions, stand above it as CHECK lines."""
+    for path in LIT.glob("*.mlir"):
+        for part in path.read_text().split("\nfunc.func @")[1:]:
+            name, _, body = part.partition("(")
+            shown = f"@{name}.vjp(" in path.read_text() and f"@{name}.jvp(" in path.read_text()
+            if shown and re.search(rf"{re.escape(op.name)}(?![\w.])", body.split("\n}")[0]):
+                return
+    pytest.fail(f"no file in {LIT} shows the derivatives of {op.name}")

@@ -121,3 +121,52 @@ def test_groups_do_not_reach_each_other(groups: int) -> None:
     assert np.isfinite(theirs[0, 8:]).all()
     (ours,) = lamina.compile(model, threads=1)(x=x)
     np.testing.assert_allclose(ours, theirs, rtol=TOLERANCE, atol=TOLERANCE)
+
+
+def padded_convolution(random: Generator) -> tuple[onnx.ModelProto, np.ndarray]:
+    """A convolution, dense or depthwise, behind another one: its padding (up to more than the window) is not in memory."""
+
+    def choice(*values: int) -> int:
+        return int(random.choice(values))
+
+    rank = choice(1, 2, 2, 2, 3)
+    depthwise = choice(0, 0, 1) == 1
+    features, outputs = choice(5, 16, 33, 70), choice(3, 16, 48, 100)
+    outputs = features if depthwise else outputs
+    kernel = [choice(1, 2, 3, 3, 5) for _ in range(rank)]
+    strides, dilations = [choice(1, 1, 2, 3) for _ in range(rank)], [choice(1, 1, 2) for _ in range(rank)]
+    pads = [choice(0, 1, 1, 2, 6) for _ in range(2 * rank)]
+    sizes = [choice(1, 5, 7, 13, 14, 29) for _ in range(rank)]
+    sizes = [
+        max(size, dilation * (taps - 1) + 1 - before - after)
+        for size, dilation, taps, before, after in zip(sizes, dilations, kernel, pads[:rank], pads[rank:], strict=True)
+    ]
+    network = Network(random)
+    network.add("Conv", "x", network.normal(features, 4, *[1] * rank), kernel_shape=[1] * rank)
+    network.add(
+        "Conv",
+        network.last,
+        network.normal(outputs, 1 if depthwise else features, *kernel),
+        network.normal(outputs),
+        kernel_shape=kernel,
+        strides=strides,
+        dilations=dilations,
+        pads=pads,
+        group=features if depthwise else 1,
+    )
+    network.add("Relu")
+    batch = choice(1, 1, 2)
+    axes: list[int | str] = [(choice(0, 1) and f"s{axis}") or size for axis, size in enumerate(sizes)]
+    shape = (batch, 4, *sizes)
+    return network.model([batch, 4, *axes]), random.standard_normal(shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("seed", range(40))
+def test_padding_is_left_out(seed: int, threads: int) -> None:
+    """Known and symbolic sizes, windows partly and wholly on the padding."""
+    model, x = padded_convolution(np.random.default_rng(1000 + seed))
+    expected = np.asarray(onnxruntime_session(model, 1).run(None, {"x": x})[0])
+    (found,) = lamina.compile(model, threads=threads, cache=False)(x=x)
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE * max(1.0, float(np.abs(expected).max())))

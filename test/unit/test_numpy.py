@@ -76,6 +76,12 @@ class Case:
             return function(*given, *self.rest, **self.options)
 
 
+def put(x: Any, indices: Any, values: Any) -> Any:
+    changed = x.copy()
+    np.put_along_axis(changed, indices, values, 1)
+    return changed
+
+
 def table() -> list[Case]:
     cases: list[Case] = []
 
@@ -167,7 +173,102 @@ def table() -> list[Case]:
     each("zeros_like ones_like asarray array", floats(2, 3), oracle=None)
     each("full_like", floats(2, 3), rest=(2.5,))
     each("nan_to_num", special())
+    each("positive cbrt sinc fabs signbit isposinf isneginf", floats(3, 4))
+    each("signbit isposinf isneginf nansum nanmax nanmin nanmean nanargmax nanargmin", special())
+    each("sinc", np.array([0, 0.5, 1], np.float32))
+    each("copysign float_power fmax fmin logaddexp2 isclose", positive(3, 4), floats(4))
+    each("fmax fmin", special(), special()[::-1].copy())
+    each("isclose", special(), special())
+    each("ldexp", floats(5), counts(5))
+    each("gcd lcm divmod", counts(3, 4) + 1, counts(4) + 1)
+    each("gcd lcm", np.array([0, 4, -6, 0]), np.array([3, -6, 9, 0]))
+    each("bitwise_not", ints(5))
+    each("allclose array_equal", floats(3), floats(3))
+    each("select", floats(4, 5), floats(5), oracle=lambda x, y: np.select([x > 1, x < -1], [x, y + 0 * x], 7.0))
+    each("lexsort", ints(30) // 4, ints(30) // 4, oracle=lambda x, y: np.lexsort([x, y]))
+    each(
+        "put_along_axis", floats(3, 4), np.array([[1, -1], [0, 2], [3, 3]]), np.full((3, 2), 9, np.float32), oracle=put
+    )
+    each("isin", ints(3, 4), ints(3))
+    each("empty_like", floats(2, 3), oracle=np.zeros_like)
+    each("vander", floats(3))
+    each("vander", floats(3), rest=(4, True))
+    each("atleast_3d", floats(3))
+    each("atleast_3d", floats(2, 3))
+    each("dstack", floats(2, 3), floats(2, 3), listed=True)
+    each("concat", floats(2, 3), floats(1, 3), listed=True)
+    each("matrix_transpose", floats(2, 3, 4))
+    each("append", floats(2, 3), floats(1, 3), rest=(0,))
+    each("append", floats(2, 3), floats(4))
+    each("array_split", floats(7, 2), rest=(3,))
+    each("hsplit vsplit", floats(4, 6), rest=(2,))
+    each("hsplit", floats(6), rest=(3,))
+    each("dsplit", floats(2, 3, 4), rest=(2,))
+    each("unstack", floats(3, 2), oracle=lambda x: tuple(x))
+    each("rollaxis", floats(2, 3, 4), rest=(2,))
+    each("rollaxis", floats(2, 3, 4), rest=(0, 3))
+    for k in (1, 2, -1):
+        each("rot90", floats(2, 3), rest=(k,))
+    each("diagonal", floats(3, 5), rest=(1,))
+    each("diagonal", floats(3, 4, 2), rest=(-1,))
+    each("diagflat", floats(2, 2), rest=(1,))
+    each("delete", floats(4, 3), rest=((0, -1), 0))
+    each("delete", floats(4, 3), rest=(1, 1))
+    each("resize", floats(5), rest=((3, 4),))
+    each("searchsorted", np.array([1, 2, 2, 5], np.float32), np.array([[0, 1, 2], [3, 5, 9]], np.float32))
+    each("searchsorted", np.array([1, 2, 2, 5]), np.array([0, 1, 2, 3, 5, 9]), options={"side": "right"})
+    each("digitize", floats(9), np.array([-1, 0, 1], np.float32))
+    each("cross", floats(4, 3), floats(3))
+    each("kron", floats(2, 3), floats(3, 2))
+    each("vecdot", floats(2, 3), floats(2, 3))
+    each("polyval", floats(4), floats(5))
+    each("ediff1d", floats(2, 3))
+    each("partition", floats(7), rest=(3,), oracle=lambda x, kth: np.sort(x))
+    each("broadcast_arrays", floats(3, 1), floats(4), oracle=lambda x, y: tuple(np.broadcast_arrays(x, y)))
+    each("degrees radians", floats(4))
+    with_nan = floats(3, 5)
+    with_nan[0, 1] = with_nan[2] = np.nan
+    for options in ({}, {"axis": 0}, {"axis": -1, "keepdims": True}):
+        each("nansum nanprod nanmean nanvar nanstd nanmax nanmin", with_nan[:2], options=options)
+        each("median", floats(3, 4), options=options)
+    each("nansum nanprod", with_nan, options={"axis": 1})
+    each("nanargmax nanargmin", with_nan[:2], options={"axis": 1})
+    each("median", with_nan, options={"axis": 1})
+    each("quantile", floats(3, 5), rest=(0.3,))
+    each("quantile", floats(3, 5), rest=([0.0, 0.25, 1.0], 0))
+    each("percentile", floats(4), rest=(90,))
+    each("bincount", counts(20), oracle=lambda x: np.bincount(x, minlength=7), options={})
+    each("histogram", floats(50), rest=(7,))
+    each("histogram", floats(50), rest=(4, (-1.0, 1.0)))
+    each("cov corrcoef", floats(3, 6))
+    each("cov", floats(6))
+    each("interp", floats(7), np.array([-1, 0, 0.5, 1.5], np.float32), floats(4))
+    each("trapezoid", floats(2, 5))
+    each("trapezoid", floats(2, 5), np.sort(floats(5)))
+    each("gradient", floats(6))
+    each("gradient", floats(4, 3), oracle=lambda x: np.gradient(x, axis=-1))
+    for mode in ("full", "same", "valid"):
+        each("convolve", floats(6), floats(3), rest=(mode,))
+        each("convolve correlate", floats(3), floats(4), rest=(mode,))
+        each("correlate", floats(6), floats(3), rest=(mode,))
+    each("unwrap", np.cumsum(RANDOM.uniform(-3, 3, 12)).astype(np.float32) % 6)
     return cases
+
+
+def bincount(x: Any) -> Any:
+    return lnp.bincount(x, length=7)
+
+
+def select(x: Any, y: Any) -> Any:
+    return lnp.select([lnp.greater(x, 1), lnp.less(x, -1)], [x, y], 7.0)
+
+
+def lexsort(x: Any, y: Any) -> Any:
+    return lnp.lexsort([x, y])
+
+
+def put_along_axis(x: Any, indices: Any, values: Any) -> Any:
+    return lnp.put_along_axis(x, indices, values, 1)
 
 
 def einsum(x: Any, y: Any) -> Any:
@@ -189,6 +290,16 @@ WITHOUT_ARRAYS: dict[str, tuple[Callable[[], Any], Any]] = {
     "full": (lambda: lnp.full((2, 3), 7, "int64"), np.full((2, 3), 7)),
     "eye": (lambda: lnp.eye(3, 4, 1), np.eye(3, 4, 1, dtype=np.float32)),
     "tri": (lambda: lnp.tri(3, 4), np.tri(3, 4, dtype=np.float32)),
+    "empty": (lambda: lnp.empty((2, 3)), np.zeros((2, 3), np.float32)),
+    "identity": (lambda: lnp.identity(3), np.identity(3, np.float32)),
+    "logspace": (lambda: lnp.logspace(0, 2, 5), np.logspace(0, 2, 5, dtype=np.float32)),
+    "geomspace": (lambda: lnp.geomspace(1, 8, 4), np.geomspace(1, 8, 4, dtype=np.float32)),
+    "tril_indices": (lambda: lnp.asarray(lnp.tril_indices(3)[1]), np.tril_indices(3)[1]),
+    "triu_indices": (lambda: lnp.asarray(lnp.triu_indices(3, 1, 4)[0]), np.triu_indices(3, 1, 4)[0]),
+    "shape": (lambda: lnp.asarray(lnp.shape(lnp.zeros((2, 3)))), np.array([2, 3])),
+    "size": (lambda: lnp.asarray(lnp.size(lnp.zeros((2, 3)))), np.array(6)),
+    "ndim": (lambda: lnp.asarray(lnp.ndim(lnp.zeros((2, 3)))), np.array(2)),
+    "broadcast_shapes": (lambda: lnp.asarray(lnp.broadcast_shapes((2, 1), (3,))), np.array([2, 3])),
     "array": (lambda: lnp.array([[1.5, 2], [3, 4]]), np.array([[1.5, 2], [3, 4]], np.float32)),
 }
 CASES = table()
@@ -196,15 +307,25 @@ ELSEWHERE = {"cond", "while_loop", "scan", "fori_loop", "dynamic_slice", "dynami
 """Checked in test_python_frontend.py and test_python_operations.py."""
 
 
+NAMED = {
+    "einsum": einsum,
+    "bincount": bincount,
+    "select": select,
+    "lexsort": lexsort,
+    "put_along_axis": put_along_axis,
+}
+"""Functions of arguments that are no arrays."""
+
+
 def function_of(case: Case) -> Callable[..., Any]:
     if case.name == "average" and len(case.arrays) == 2:
         return weighted_average
-    return einsum if case.name == "einsum" else case.traced
+    return NAMED.get(case.name, case.traced)
 
 
 def check(found: Any, expected: Any) -> None:
     found, expected = (
-        [each] if isinstance(each, np.ndarray | np.generic) else list(each) for each in (found, expected)
+        [each] if isinstance(each, np.ndarray | np.generic | bool) else list(each) for each in (found, expected)
     )
     assert len(found) == len(expected)
     for one, other in zip(found, expected, strict=True):
@@ -327,3 +448,58 @@ def test_wrong_use() -> None:
         lamina.jit(lambda x: lnp.add(x, lnp.arange(3)))(floats(3))
     with pytest.raises(LaminaError, match="'xy' or 'ij'"):
         lamina.jit(lambda x: lnp.meshgrid(x, x, indexing="yx"))(floats(3))
+
+
+LINALG: dict[str, tuple[Callable[..., Any], Callable[..., Any], Sequence[Any]]] = {
+    "solve": (lnp.linalg.solve, np.linalg.solve, (floats(4, 4), floats(4))),
+    "solve, a permutation": (lnp.linalg.solve, np.linalg.solve, (np.eye(4, dtype=np.float32)[[2, 0, 3, 1]], floats(4, 2))),
+    "solve, a batch": (lnp.linalg.solve, np.linalg.solve, (floats(2, 3, 3), floats(3, 5))),
+    "inv": (lnp.linalg.inv, np.linalg.inv, (floats(2, 5, 5),)),
+    "det": (lnp.linalg.det, np.linalg.det, (floats(3, 4, 4),)),
+    "slogdet": (lnp.linalg.slogdet, np.linalg.slogdet, (floats(3, 3),)),
+    "cholesky": (
+        lambda x: lnp.linalg.cholesky(x @ lnp.swapaxes(x, -1, -2) + lnp.eye(4)),
+        lambda x: np.linalg.cholesky(x @ np.swapaxes(x, -1, -2) + np.eye(4, dtype=np.float32)),
+        (floats(2, 4, 4),),
+    ),
+    "matrix_power": (lambda x: lnp.linalg.matrix_power(x, 5), lambda x: np.linalg.matrix_power(x, 5), (floats(3, 3),)),
+    "matrix_power -1": (lambda x: lnp.linalg.matrix_power(x, -1), np.linalg.inv, (floats(3, 3),)),
+    "matrix_power 0": (lambda x: lnp.linalg.matrix_power(x, 0), lambda x: np.linalg.matrix_power(x, 0), (floats(3, 3),)),
+    "multi_dot": (lambda *m: lnp.linalg.multi_dot(m), lambda *m: np.linalg.multi_dot(m), (floats(2, 3), floats(3, 4), floats(4, 2))),
+    "trace": (lnp.linalg.trace, np.linalg.trace, (floats(2, 3, 3),)),
+    "diagonal": (lnp.linalg.diagonal, np.linalg.diagonal, (floats(2, 3, 3),)),
+    **{
+        f"norm {order} {axis}": (
+            lambda x, order=order, axis=axis: lnp.linalg.norm(x, order, axis),
+            lambda x, order=order, axis=axis: np.linalg.norm(x, order, axis),
+            (floats(3, 4),),
+        )
+        for order, axis in [
+            (None, None), ("fro", None), (1, None), (np.inf, None), (-1, (1, 0)), (2, 1), (1, 0), (3, 1), (0, 1), (-np.inf, 0)
+        ]
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(LINALG))
+def test_linear_algebra(name: str) -> None:
+    function, oracle, arrays = LINALG[name]
+    found, expected = lamina.jit(function)(*arrays), oracle(*arrays)
+    pairs = zip(found, expected, strict=True) if isinstance(expected, tuple) else [(found, expected)]
+    for one, other in pairs:
+        np.testing.assert_allclose(one, other, rtol=2e-3, atol=2e-4)
+
+
+def test_linear_algebra_has_jax_derivatives() -> None:
+    jax = pytest.importorskip("jax")
+    jnp = jax.numpy
+    a, b = floats(4, 4) + 3 * np.eye(4, dtype=np.float32), floats(4)
+
+    def loss(m: Any, a: Any, b: Any) -> Any:
+        x = m.linalg.solve(a, b)
+        return (x * x).sum() + m.linalg.slogdet(a)[1] + m.linalg.cholesky(a @ a.T)[2, 1]
+
+    found = lamina.grad(lambda a, b: loss(lnp, a, b), argnums=(0, 1))(a, b)
+    expected = jax.grad(lambda a, b: loss(jnp, a, b), argnums=(0, 1))(jnp.asarray(a), jnp.asarray(b))
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, np.asarray(other), rtol=2e-3, atol=2e-4)

@@ -119,6 +119,33 @@ def test_losses() -> None:
     assert shares == 0.75
 
 
+def test_smoothed_labels() -> None:
+    """As the cross entropy of smoothed probabilities, by NumPy; gradients are softmax less probabilities."""
+    generator = np.random.default_rng(0)
+    logits, labels = generator.standard_normal((4, 7)) * 30, np.array([6, 0, 3, 9])
+    smooth = 0.1
+    probabilities = np.zeros((4, 7))
+    probabilities[range(3), labels[:3]] = 1 - smooth
+    probabilities[:3] += smooth / 7  # the last label is none
+    shifted = logits - logits.max(1, keepdims=True)
+    normal = np.log(np.exp(shifted).sum(1, keepdims=True))
+    expected = -(probabilities * (shifted - normal)).sum(1).mean()
+    softmax = np.exp(shifted - normal)
+    slope = (softmax * probabilities.sum(1, keepdims=True) - probabilities) / 4
+
+    def loss(logits: Any, labels: Any) -> Any:
+        return losses.softmax_cross_entropy(logits, labels, label_smoothing=smooth)
+
+    value, gradient = lamina.jit(lamina.value_and_grad(loss))(logits, labels)
+    np.testing.assert_allclose(value, expected, rtol=1e-12)
+    np.testing.assert_allclose(gradient, slope, atol=1e-14)
+    dense = np.where(probabilities.sum(1, keepdims=True) > 0, np.eye(7)[labels % 7], 0)[:3]
+    again = lamina.jit(loss)(logits[:3], dense)
+    np.testing.assert_allclose(again, -(probabilities[:3] * (shifted - normal)[:3]).sum(1).mean(), rtol=1e-12)
+    with pytest.raises(LaminaError, match=r"expected within \[0, 1\], found 2"):
+        lamina.jit(lambda x, y: losses.softmax_cross_entropy(x, y, 2))(logits, labels)
+
+
 SCHEDULES = {
     "constant": (optimizers.constant(0.5), [0.5, 0.5, 0.5, 0.5, 0.5, 0.5]),
     "cosine": (

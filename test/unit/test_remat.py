@@ -13,7 +13,7 @@ import lamina
 from lamina import api, ops, pipelines
 from lamina.diagnostics import LaminaError
 from lamina.parser import parse_text
-from lamina.passes.autodiff import differentiate
+from lamina.passes.autodiff.functions import differentiate
 from lamina.passes.autodiff.remat import RematPass
 from lamina.report import report
 from lamina.targets.reference.evaluate import evaluate

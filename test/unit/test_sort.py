@@ -78,7 +78,7 @@ def module_of(x: np.ndarray, axis: int, descending: bool, symbolic: bool) -> Mod
     )
 
 
-SHAPES = (((1,), 0), ((5,), 0), ((4, 8), 1), ((7, 4), 0), ((2, 33, 3), 1), ((3, 129), 1))
+SHAPES = (((1,), 0), ((2,), 0), ((5,), 0), ((4, 8), 1), ((7, 4), 0), ((2, 33, 3), 1), ((3, 129), 1), ((2, 1000), 1))
 
 
 @pytest.mark.parametrize("descending", [False, True])
@@ -100,10 +100,65 @@ def test_native_code_of_every_element_type(dtype: Any):
         assert_same(found, wanted)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, np.uint8])
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize(
+    ("shape", "axis", "count"),
+    [
+        ((5,), 0, 1),
+        ((4, 9), 1, 9),
+        ((9, 4), 0, 2),
+        ((3, 200), 1, 7),
+        ((2, 700), 1, 100),
+        ((1, 321), 1, 320),
+        ((4, 3), 1, 0),
+    ],
+)
+def test_the_first_elements_only(shape: tuple[int, ...], axis: int, count: int, descending: bool, dtype: Any):
+    """Blocks are cut off while they are merged; ties and NaN are in order, whatever the number of threads. Of an axis
+    of unknown size that is shorter, all."""
+    x = ties(shape, dtype)
+    first = check(ArgSortOp, [x], axis, descending, count)
+    np.testing.assert_array_equal(first, np.take(check(ArgSortOp, [x], axis, descending), range(count), axis))
+    element = element_type_of(x.dtype)
+    sizes, found = "x".join(map(str, x.shape)), "x".join(map(str, first.shape))
+    module = parse_text(
+        api.make_context(),
+        f"""func.func @main(%x: tensor<{sizes}x{element}>) -> tensor<{found}xi64> {{
+          %a = graph.arg_sort %x, {axis} first {count} {"descending" if descending else ""}
+            : tensor<{sizes}x{element}> -> tensor<{found}xi64>
+          func.return %a : tensor<{found}xi64>
+        }}""",
+        "sort.mlir",
+    )
+    for threads in (1, 2):
+        np.testing.assert_array_equal(lamina.compile(module.clone(), threads=threads)(x)[0], first)
+    if dtype == np.float32:
+        spec = lamina.spec([f"n{number}" for number in range(x.ndim)])
+        compiled = lamina.compile(lamina.trace(lambda x: ops.top_k(x, count, axis, largest=descending)[1], spec))
+        for part in (x, np.take(x, range(max(0, count - 1)), axis)):
+            wanted = np.take(check(ArgSortOp, [part], axis, descending), range(min(count, part.shape[axis])), axis)
+            np.testing.assert_array_equal(compiled(part)[0], wanted)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.int32, np.uint32, np.int64, np.uint64, np.float64])
+def test_extremes_of_the_type(dtype: Any):
+    """Elements that are as large as what stands behind the end, and both zeros."""
+    info: Any = np.finfo(dtype) if np.issubdtype(dtype, np.floating) else np.iinfo(dtype)
+    values = [info.max, info.min, 0, info.max, info.min, 1]
+    if np.issubdtype(dtype, np.floating):
+        values += [np.inf, -np.inf, np.nan, -0.0, -np.nan, info.tiny, -info.tiny, info.smallest_subnormal]
+    x = np.array(values * 3, dtype)
+    for descending in (False, True):
+        module = module_of(x, 0, descending, False)
+        for found, wanted in zip(lamina.compile(module.clone())(x), evaluate(module, [x]), strict=True):
+            assert_same(found, wanted)
+
+
 def test_native_code_of_unknown_sizes():
     """One compilation for all sizes, none and one included."""
     compiled = lamina.compile(module_of(ties((3, 21), np.float32), 1, True, True), threads=2)
-    for shape in ((3, 21), (2, 1), (1, 2), (4, 0), (0, 4), (2, 1000)):
+    for shape in ((3, 21), (2, 1), (1, 2), (4, 0), (0, 4), (2, 1000), (3, 128), (2, 129), (1, 5000)):
         x = ties(shape, np.float32)
         for found, wanted in zip(compiled(x), evaluate(module_of(x, 1, True, True), [x]), strict=True):
             np.testing.assert_array_equal(found, wanted)

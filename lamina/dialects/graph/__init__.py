@@ -16,6 +16,7 @@ from lamina.dialects.graph.control_flow import CONTROL_FLOW_OPS
 from lamina.dialects.graph.convolution import CONVOLUTION_OPS
 from lamina.dialects.graph.data_movement import DATA_MOVEMENT_OPS
 from lamina.dialects.graph.elementwise import ELEMENTWISE_OPS
+from lamina.dialects.graph.group_norm import GROUP_NORM_OPS
 from lamina.dialects.graph.packing import PACKING_OPS
 from lamina.dialects.graph.reduction import REDUCTION_OPS
 from lamina.dialects.graph.resize import RESIZE_OPS
@@ -32,7 +33,7 @@ FAMILIES: Mapping[str, tuple[type[GraphOp], ...]] = {
     "contraction": CONTRACTION_OPS,
     "convolution": CONVOLUTION_OPS,
     "control_flow": (*CONTROL_FLOW_OPS, *SCAN_OPS, *BARRIER_OPS),
-    "composite": (*COMPOSITE_OPS, *RESIZE_OPS),
+    "composite": (*COMPOSITE_OPS, *GROUP_NORM_OPS, *RESIZE_OPS),
     "attention": ATTENTION_OPS,
 }
 """The ops by family; a family has one file name everywhere."""

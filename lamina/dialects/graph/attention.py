@@ -202,35 +202,36 @@ class AttentionOp(CompositeOp, HasCanonicalizationPatternsInterface):
 
     def decompose(self, builder: GraphBuilder) -> Sequence[SSAValue]:
         query, key, value = (
-            builder.widen(self._heads_first_value(builder, which, self.operands[which])) for which in range(3)
+            builder.widen(self.heads_first_value(builder, which, self.operands[which])) for which in range(3)
         )
         sizes = self.sizes([builder.shape(operand) for operand in self.operands[:3]])
         batch, rank, group = len(sizes.batch), len(sizes.batch) + 3, sizes.group
         query = builder.multiply(query, self.scale.value.data)
         if group != 1:
-            query = self._split_heads(builder, query, rank - 3, group)
+            query = self.split_heads(builder, query, rank - 3, group)
         batching = tuple(range(batch + 1))
         scores = builder.dot_general(query, key, (builder.rank(query) - 1,), (rank - 1,), batching, batching)
         if group != 1:
-            scores = self._merge_heads(builder, scores, rank - 3)
-        scores = self._masked(builder, scores, sizes)
+            scores = self.merge_heads(builder, scores, rank - 3)
+        scores = self.masked(builder, scores, self.mask)
         weights = builder.softmax(scores, rank - 1)
         if group != 1:
-            weights = self._split_heads(builder, weights, rank - 3, group)
+            weights = self.split_heads(builder, weights, rank - 3, group)
         result = builder.dot_general(weights, value, (builder.rank(weights) - 1,), (rank - 2,), batching, batching)
         if group != 1:
-            result = self._merge_heads(builder, result, rank - 3)
+            result = self.merge_heads(builder, result, rank - 3)
         result = builder.cast(result, builder.element_type(self.query))
-        return (self._heads_first_value(builder, RESULT, result),)
+        return (self.heads_first_value(builder, RESULT, result),)
 
-    def _heads_first_value(self, builder: GraphBuilder, which: int, value: SSAValue) -> SSAValue:
+    def heads_first_value(self, builder: GraphBuilder, which: int, value: SSAValue) -> SSAValue:
+        """A value of the shape of an operand (or the result) with heads before tokens, or back."""
         if not self.has_tokens_first(which):
             return value
         rank = builder.rank(value)
         return builder.transpose(value, (*range(rank - 3), rank - 2, rank - 3, rank - 1))
 
     @staticmethod
-    def _reshaped(builder: GraphBuilder, value: SSAValue, source: Sequence[tuple[int, int | None]]) -> SSAValue:
+    def reshaped(builder: GraphBuilder, value: SSAValue, source: Sequence[tuple[int, int | None]]) -> SSAValue:
         """A reshape to axes given as (axis of the value, or -1; size, or None for the size of that axis)."""
         shape = builder.shape(value)
         wanted = [shape[axis] if size is None else size for axis, size in source]
@@ -240,34 +241,47 @@ class AttentionOp(CompositeOp, HasCanonicalizationPatternsInterface):
         known = {wanted[number]: builder.dimension(value, source[number][0]) for number in dynamic}
         return builder.dynamic_reshape(value, builder.sizes(wanted, known))
 
-    def _split_heads(self, builder: GraphBuilder, value: SSAValue, axis: int, group: int) -> SSAValue:
+    def split_heads(self, builder: GraphBuilder, value: SSAValue, axis: int, group: int) -> SSAValue:
         """Heads as [key heads, group]."""
         heads = builder.shape(value)[axis]
         assert isinstance(heads, int)
         before: list[tuple[int, int | None]] = [(each, None) for each in range(axis)]
         after: list[tuple[int, int | None]] = [(each, None) for each in range(axis + 1, builder.rank(value))]
-        return self._reshaped(builder, value, [*before, (-1, heads // group), (-1, group), *after])
+        return self.reshaped(builder, value, [*before, (-1, heads // group), (-1, group), *after])
 
-    def _merge_heads(self, builder: GraphBuilder, value: SSAValue, axis: int) -> SSAValue:
+    def merge_heads(self, builder: GraphBuilder, value: SSAValue, axis: int) -> SSAValue:
         """[key heads, group] as heads."""
         first, second = builder.shape(value)[axis : axis + 2]
         assert isinstance(first, int) and isinstance(second, int)
         before: list[tuple[int, int | None]] = [(each, None) for each in range(axis)]
         after: list[tuple[int, int | None]] = [(each, None) for each in range(axis + 2, builder.rank(value))]
-        return self._reshaped(builder, value, [*before, (-1, first * second), *after])
+        return self.reshaped(builder, value, [*before, (-1, first * second), *after])
 
-    def _masked(self, builder: GraphBuilder, scores: SSAValue, sizes: AttentionSizes) -> SSAValue:
-        if self.mask is not None and builder.element_type(self.mask) == i1:
-            scores = builder.select(self.mask, scores, -np.inf)
-        elif self.mask is not None:
-            scores = builder.add(scores, builder.widen(self.mask))
+    def masked(
+        self,
+        builder: GraphBuilder,
+        scores: SSAValue,
+        mask: SSAValue | None,
+        first: SSAValue | None = None,
+        count: int | None = None,
+    ) -> SSAValue:
+        """Scores [b…, h, q, s] under a mask, and causal as the op is; -inf where a key does not take part.
+
+        `first` is given where the scores are of a block of queries: the first one's number, and `count` of them in all.
+        """
+        if mask is not None and builder.element_type(mask) == i1:
+            scores = builder.select(mask, scores, -np.inf)
+        elif mask is not None:
+            scores = builder.add(scores, builder.widen(mask))
         if self.causal is None:
             return scores
         rank = builder.rank(scores)
         rows, columns = (self._positions(builder, scores, rank, axis) for axis in (rank - 2, rank - 1))
+        if first is not None:
+            rows = builder.add(rows, first)
         if self.causal.data == "end":
-            lengths = [builder.dimension(scores, axis) for axis in (rank - 1, rank - 2)]
-            rows = builder.add(rows, builder.subtract(*lengths))
+            queries = builder.dimension(scores, rank - 2) if count is None else builder.constant(np.int64(count))
+            rows = builder.add(rows, builder.subtract(builder.dimension(scores, rank - 1), queries))
         return builder.select(builder.compare("LE", columns, rows), scores, -np.inf)
 
     @staticmethod

@@ -321,9 +321,9 @@ class GraphBuilder(BuilderBase):
             select_last=select_last,
         )
 
-    def arg_sort(self, operand: Value, dimension: int, descending: bool = False) -> SSAValue:
+    def arg_sort(self, operand: Value, dimension: int, descending: bool = False, count: int | None = None) -> SSAValue:
         """`graph.arg_sort`."""
-        return self.create("arg_sort", (self.value(operand),), dimension=dimension, descending=descending)
+        return self.create("arg_sort", (self.value(operand),), dimension=dimension, descending=descending, count=count)
 
     def sort(self, operand: Value, dimension: int, descending: bool = False) -> SSAValue:
         """`graph.sort`."""
@@ -338,10 +338,7 @@ class GraphBuilder(BuilderBase):
         size = self.shape(value)[dimension]
         if isinstance(size, int) and count > size:
             raise self.error(f"top_k: expected at most {size} elements of axis {dimension}, found {count}")
-        rank = self.rank(value)
-        order = self.arg_sort(value, dimension, largest)
-        limits = [count if axis == dimension else np.iinfo(np.int64).max for axis in range(rank)]
-        first = self.slice(order, [0] * rank, limits, [1] * rank)
+        first = self.arg_sort(value, dimension, largest, count)
         return self.take_along(value, first, dimension), first
 
     def cumulative(
@@ -546,6 +543,13 @@ class GraphBuilder(BuilderBase):
     def layer_norm(self, operand: Value, scale: Value, bias: Value, axis: int, epsilon: float) -> SSAValue:
         """`graph.layer_norm`."""
         return self.create("layer_norm", self.values(operand, scale, bias), axis=axis, epsilon=float(epsilon))
+
+    def group_norm(
+        self, operand: Value, scale: Value, bias: Value, dimension: int, groups: int, epsilon: float
+    ) -> SSAValue:
+        """`graph.group_norm`."""
+        operands = self.values(operand, scale, bias)
+        return self.create("group_norm", operands, dimension=dimension, groups=groups, epsilon=float(epsilon))
 
     def rms_norm(self, operand: Value, scale: Value, axis: int, epsilon: float) -> SSAValue:
         """`graph.rms_norm`."""

@@ -252,7 +252,9 @@ class SoftmaxOp(AlongAxis):
     def decompose(self, builder: GraphBuilder) -> Sequence[SSAValue]:
         exponentials = builder.exp(self.shifted(builder))
         total = builder.reduce("add", exponentials, (self.dimension.value.data,), True)
-        return (builder.cast(builder.divide(exponentials, total), builder.element_type(self.operand)),)
+        # One division for a row: the total is at least 1, so its reciprocal is as accurate as any.
+        weights = builder.multiply(exponentials, builder.divide(1.0, total))
+        return (builder.cast(weights, builder.element_type(self.operand)),)
 
     def reference(self, *operands: Array) -> Array:
         _, exponentials, total = self.exponentials(operands[0])

@@ -107,17 +107,22 @@ class UnpackOp(DataMovementOp):
         return (DropUnpackOfPack(),)
 
 
-def pack(array: Array, dimension: int, tile: int) -> Array:
-    """`graph.pack` in NumPy; the result is contiguous."""
+def packed_shape(shape: Sequence[int], dimension: int, tile: int) -> tuple[int, ...]:
+    """The shape that `pack` gives."""
+    return (-(-shape[dimension] // tile), *shape[:dimension], *shape[dimension + 1 :], tile)
+
+
+def pack(array: Array, dimension: int, tile: int, into: Array | None = None) -> Array:
+    """`graph.pack` in NumPy; the result is contiguous: a new array, or `into`, whatever that held before."""
     columns = np.moveaxis(array, dimension, -1)
     size = columns.shape[-1]
-    panels = -(-size // tile)
-    packed = np.zeros((panels, *columns.shape[:-1], tile), array.dtype)
-    whole = size // tile
+    packed = np.empty(packed_shape(array.shape, dimension, tile), array.dtype) if into is None else into
+    whole, panels = size // tile, len(packed)
     full = columns[..., : whole * tile].reshape(*columns.shape[:-1], whole, tile)
     packed[:whole] = np.moveaxis(full, -2, 0)
     if whole < panels:
         packed[whole, ..., : size - whole * tile] = columns[..., whole * tile :]
+        packed[whole, ..., size - whole * tile :] = 0
     return packed
 
 

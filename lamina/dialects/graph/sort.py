@@ -15,6 +15,7 @@ from xdsl.traits import Pure
 from lamina.dialects.graph.base import AbstractTensor, Array, Differentiability, GraphOp, InferenceError
 from lamina.dialects.graph.composite import CompositeOp
 from lamina.dialects.graph.construction import check_axes, construct, flag
+from lamina.dialects.graph.dims import minimum
 from lamina.dialects.graph.properties import TENSOR, integer
 from lamina.dialects.graph.types import BFLOAT16, FLOAT16, INTEGER_OR_BOOLEAN, NUMBER
 
@@ -42,29 +43,33 @@ def order_of(operand: Array, axis: int, descending: bool) -> npt.NDArray[np.int6
 
 @irdl_op_definition
 class ArgSortOp(GraphOp):
-    """The positions, along an axis, of the elements in ascending order.
+    """The positions, along an axis, of the elements in ascending order, or of the first `count` of them.
 
-    Operand: numbers or booleans. Result: i64 of the operand's shape; entry k along the axis is the position of the
-    element that comes k-th.
+    Operand: numbers or booleans. Result: i64 of the operand's shape, `count` long along the axis where it is given.
+    Entry k along the axis is the position of the element that comes k-th.
 
     Equal elements keep their order (the sort is stable), -0.0 equals 0.0. NaN counts as larger than every number: it
     comes last, or with `descending` first.
 
     Constraints:
     1. `dimension` is within [0, rank).
+    2. `count` is at least 0 and at most the size of the axis where that is known; else all elements are wanted where
+       there are fewer.
 
-    NumPy argsort(kind="stable"), JAX argsort(descending=…); ONNX TopK has the first k of them.
+    NumPy argsort(kind="stable"), JAX argsort(descending=…); with `count` the positions of ONNX TopK and JAX top_k.
     """
 
     name = "graph.arg_sort"
     DIFFERENTIABILITY: ClassVar = Differentiability.INTEGER_VALUED
     operand = operand_def(TENSOR)
     dimension = prop_def(IntegerAttr[I64])
+    count = opt_prop_def(IntegerAttr[I64])
     descending = opt_prop_def(UnitAttr)
     result = result_def(TENSOR)
     traits = traits_def(Pure())
     assembly_format = (
-        "$operand `,` $dimension (`descending` $descending^)? attr-dict `:` type($operand) `->` type($result)"
+        "$operand `,` $dimension (`first` $count^)? (`descending` $descending^)? attr-dict"
+        " `:` type($operand) `->` type($result)"
     )
 
     def __init__(
@@ -72,18 +77,33 @@ class ArgSortOp(GraphOp):
         operand: SSAValue | Operation,
         dimension: int,
         descending: bool = False,
+        count: int | None = None,
         location: LocationAttr | None = None,
     ):
-        properties = {"dimension": integer(dimension), "descending": flag(descending)}
+        properties = {
+            "dimension": integer(dimension),
+            "descending": flag(descending),
+            "count": None if count is None else integer(count),
+        }
         construct(self, (operand,), properties, location=location)
 
     def infer(self, operands: Sequence[AbstractTensor]) -> Sequence[AbstractTensor]:
         (operand,) = operands
-        check_sortable(self.name, operand, self.dimension.value.data)
-        return (AbstractTensor(operand.shape, i64),)
+        axis = self.dimension.value.data
+        check_sortable(self.name, operand, axis)
+        if self.count is None:
+            return (AbstractTensor(operand.shape, i64),)
+        count, size = self.count.value.data, operand.shape[axis]
+        if count < 0 or (isinstance(size, int) and count > size):
+            raise InferenceError(f"{self.name}: count: expected at least 0 and at most {size}, found {count}")
+        return (AbstractTensor((*operand.shape[:axis], minimum(count, size), *operand.shape[axis + 1 :]), i64),)
 
     def reference(self, *operands: Array) -> Array:
-        return order_of(operands[0], self.dimension.value.data, self.descending is not None)
+        axis = self.dimension.value.data
+        order = order_of(operands[0], axis, self.descending is not None)
+        if self.count is None:
+            return order
+        return np.take(order, range(min(self.count.value.data, order.shape[axis])), axis)
 
 
 @irdl_op_definition

@@ -1,23 +1,28 @@
-"""The `cpu` dialect: a parallel loop on the thread pool."""
+"""The `cpu` dialect: a parallel loop on the thread pool, and what some CPUs have an instruction for."""
 
 from __future__ import annotations
 
-from typing import Self
+from typing import ClassVar, Self
 
-from xdsl.dialects.builtin import IndexType, IntegerAttr, IntegerType, i64
-from xdsl.ir import Block, Dialect, Operation, Region, SSAValue
+from xdsl.dialects.builtin import IndexType, IntegerAttr, IntegerType, i32, i64
+from xdsl.ir import Attribute, Block, Dialect, Operation, Region, SSAValue
 from xdsl.irdl import (
+    AnyAttr,
     IRDLOperation,
+    VarConstraint,
     irdl_op_definition,
     operand_def,
     prop_def,
     region_def,
+    result_def,
     traits_def,
 )
 from xdsl.parser import Parser
 from xdsl.printer import Printer
-from xdsl.traits import NoTerminator, RecursiveMemoryEffect
+from xdsl.traits import NoTerminator, Pure, RecursiveMemoryEffect
 from xdsl.utils.exceptions import VerifyException
+
+from lamina.dialects.loop.arith import same_shape
 
 INDEX = IndexType()
 
@@ -83,4 +88,29 @@ class ParallelForOp(IRDLOperation):
             printer.print_attr_dict(self.attributes)
 
 
-Cpu = Dialect("cpu", [ParallelForOp])
+@irdl_op_definition
+class LdexpOp(IRDLOperation):
+    """`cpu.ldexp %x, %n : vector<16xf32>`: x · 2ⁿ with n of type i32 in x's shape, rounded once, as C's `ldexp`.
+
+    For targets that have an instruction for it; on others LLVM calls the C library, element by element.
+    """
+
+    T: ClassVar = VarConstraint("T", AnyAttr())
+
+    name = "cpu.ldexp"
+
+    operand = operand_def(T)
+    exponent = operand_def(Attribute)
+    result = result_def(T)
+
+    traits = traits_def(Pure())
+
+    assembly_format = "$operand `,` $exponent attr-dict `:` type($operand) `,` type($exponent)"
+
+    def verify_(self) -> None:
+        expected = same_shape(self.operand.type, i32)
+        if self.exponent.type != expected:
+            raise VerifyException(f"expected an exponent of type {expected}, found {self.exponent.type}")
+
+
+Cpu = Dialect("cpu", [LdexpOp, ParallelForOp])

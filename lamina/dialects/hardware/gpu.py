@@ -36,6 +36,8 @@ from xdsl.printer import Printer
 from xdsl.traits import IsolatedFromAbove, IsTerminator, NoTerminator, Pure, SymbolOpInterface, SymbolTable
 from xdsl.utils.exceptions import VerifyException
 
+from lamina.dialects.hardware.gpu_communication import COMMUNICATION_ATTRIBUTES, COMMUNICATION_OPS
+
 INDEX = IndexType()
 DIMENSIONS = ("x", "y", "z")
 MEMORY_SPACES = ("global", "workgroup", "private")
@@ -331,13 +333,19 @@ class LaunchFuncOp(IRDLOperation):
         printer.print_op_attributes(self.attributes)
 
 
-OPS: tuple[type[Operation], ...] = (ModuleOp, FuncOp, LaunchFuncOp, ThreadIdOp, BlockIdOp, BarrierOp, ReturnOp)
+OPS: tuple[type[Operation], ...] = (
+    *(ModuleOp, FuncOp, LaunchFuncOp, ThreadIdOp, BlockIdOp, BarrierOp, ReturnOp),
+    *COMMUNICATION_OPS,
+)
 
-_REPLACED = frozenset(op.name for op in OPS)
+_REPLACED = frozenset(op.name for op in (*OPS, *COMMUNICATION_ATTRIBUTES))
 
 Gpu = Dialect(
     "gpu",
     [*OPS, *(op for op in XdslGpu.operations if op.name not in _REPLACED)],
-    [AddressSpaceAttr, *XdslGpu.attributes],
+    [
+        *(AddressSpaceAttr, *COMMUNICATION_ATTRIBUTES),
+        *(attribute for attribute in XdslGpu.attributes if attribute.name not in _REPLACED),
+    ],
 )
 """xDSL's dialect with our ops in place of those of the same names."""

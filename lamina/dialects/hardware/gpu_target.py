@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
 from xdsl.dialects.builtin import DictionaryAttr, IntegerAttr, ModuleOp, StringAttr, i64
 from xdsl.ir import Attribute
@@ -19,8 +20,10 @@ class GpuDescription:
     """One GPU target.
 
     `kind`: the form of the kernel text (ptx, amdgcn, spirv); `architecture`: as LLVM calls it; `warp`: threads that run
-    in step; `registers`: of 32 bits, that a thread may use; `shared_memory`: bytes that a block may have without being
-    asked for specially; `maximum_threads`: of a block; `fragment`: shapes (m, n, k) of the matrix units, bf16, as text.
+    in step; `registers`: of 32 bits, that a thread may use; `shared_memory`: bytes that a block may have;
+    `maximum_threads`: of a block; `fragment`: shape (m, n, k) of the matrix units with 16-bit factors, as text;
+    `fragment_types`: the factors that they take; `copy`: bytes that an asynchronous copy to shared memory takes at most
+    (0: there are none); `processors`: blocks of threads that it takes to keep all busy.
     """
 
     kind: str
@@ -30,6 +33,9 @@ class GpuDescription:
     shared_memory: int
     maximum_threads: int
     fragment: str = ""
+    fragment_types: str = ""
+    copy: int = 0
+    processors: int = 64
 
     def attribute(self) -> DictionaryAttr:
         """The module attribute `lamina.target`: strings and i64 integers."""
@@ -46,28 +52,35 @@ class GpuDescription:
         return self.kind if self.kind == "spirv" else f"{self.kind}:{self.architecture}"
 
 
-def _ptx(architecture: str, fragment: str) -> GpuDescription:
-    return GpuDescription("ptx", architecture, 32, 255, 48 * KIB, 1024, fragment)
+def _ptx(
+    architecture: str, processors: int, kib: int, fragment: str = "16x8x16", types: str = "f16 bf16 tf32 f64"
+) -> GpuDescription:
+    copy = 16 if "bf16" in types else 0
+    return GpuDescription("ptx", architecture, 32, 255, kib * KIB, 1024, fragment, types, copy, processors)
 
 
-def _amdgcn(architecture: str, warp: int, registers: int, fragment: str) -> GpuDescription:
-    return GpuDescription("amdgcn", architecture, warp, registers, 64 * KIB, 1024, fragment)
+def _amdgcn(architecture: str, warp: int, registers: int, fragment: str, processors: int) -> GpuDescription:
+    types = "f16 bf16"
+    return GpuDescription(
+        "amdgcn", architecture, warp, registers, 64 * KIB, 1024, fragment, types, processors=processors
+    )
 
 
 GPU_TARGETS: Mapping[str, GpuDescription] = {
     one.name: one
     for one in (
-        _ptx("sm_70", ""),
-        _ptx("sm_75", ""),
-        _ptx("sm_80", "16x8x16"),
-        _ptx("sm_86", "16x8x16"),
-        _ptx("sm_89", "16x8x16"),
-        _ptx("sm_90", "16x8x16"),
-        _ptx("sm_100", "16x8x16"),
-        _amdgcn("gfx90a", 64, 512, "32x32x8"),
-        _amdgcn("gfx942", 64, 512, "32x32x8"),
-        _amdgcn("gfx1100", 32, 256, "16x16x16"),
-        GpuDescription("spirv", "spirv64", 1, 256, 32 * KIB, 256),
+        _ptx("sm_70", 80, 96, "", ""),
+        _ptx("sm_75", 68, 64, "16x8x8", "f16"),
+        _ptx("sm_80", 108, 163),
+        _ptx("sm_86", 82, 99),
+        _ptx("sm_89", 128, 99),
+        _ptx("sm_90", 132, 227),
+        _ptx("sm_90a", 132, 227),
+        _ptx("sm_100", 148, 227),
+        _amdgcn("gfx90a", 64, 512, "32x32x8", 104),
+        _amdgcn("gfx942", 64, 512, "32x32x8", 304),
+        _amdgcn("gfx1100", 32, 256, "16x16x16", 96),
+        GpuDescription("spirv", "spirv64", 32, 256, 32 * KIB, 256, processors=16),
     )
 }
 """Every GPU target by the text that names it."""
@@ -90,12 +103,29 @@ def parse_gpu_target(text: str) -> GpuDescription:
 
 
 def gpu_target_of(module: ModuleOp) -> GpuDescription:
-    """The target that a module's `lamina.target` describes; raises LaminaError where that is no GPU."""
+    """The target that a module's `lamina.target` describes: the architecture's figures, but for those that it names.
+
+    Raises LaminaError where that is no GPU, or a figure is of the wrong kind.
+    """
     attribute = module.attributes.get(TARGET)
-    fields: Mapping[str, Attribute] = attribute.data if isinstance(attribute, DictionaryAttr) else {}
+    given: Mapping[str, Attribute] = attribute.data if isinstance(attribute, DictionaryAttr) else {}
     kind, architecture = (
-        value.data if isinstance(value := fields.get(name), StringAttr) else "" for name in ("kind", "architecture")
+        value.data if isinstance(value := given.get(name), StringAttr) else "" for name in ("kind", "architecture")
     )
     if kind not in DEFAULTS:
         raise LaminaError("expected a GPU target", where=TARGET, hints=("compile with --target ptx:sm_90",))
-    return parse_gpu_target(kind if kind == "spirv" else f"{kind}:{architecture}")
+    known = parse_gpu_target(kind if kind == "spirv" else f"{kind}:{architecture}")
+    return replace(
+        known, **{one.name: _figure(one.name, given[one.name], known) for one in fields(known) if one.name in given}
+    )
+
+
+def _figure(name: str, value: Attribute, known: GpuDescription) -> Any:
+    expected = str if isinstance(getattr(known, name), str) else int
+    found: object = value.data if isinstance(value, StringAttr) else None
+    if isinstance(value, IntegerAttr):
+        found = value.value.data
+    if not isinstance(found, expected) or (isinstance(found, int) and found < 0):
+        what = "a string" if expected is str else "an integer that is not negative"
+        raise LaminaError(f"expected {what} as '{name}', found {value}", where=TARGET)
+    return found

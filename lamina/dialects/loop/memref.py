@@ -1,14 +1,17 @@
-"""`memref` with MLIR's syntax for `global`, `copy` and `cast`, which xDSL 0.74 has in generic form only."""
+"""`memref` with `prefetch`, and MLIR's syntax for `global`, `copy` and `cast`, which xDSL 0.74 has in generic form."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Self, cast
 
 from xdsl.dialects.builtin import (
     DYNAMIC_INDEX,
     AnyDenseElement,
+    BoolAttr,
     DenseIntOrFPElementsAttr,
     DenseResourceAttr,
+    IndexType,
     IntegerAttr,
     MemRefType,
     StringAttr,
@@ -16,6 +19,7 @@ from xdsl.dialects.builtin import (
     TensorType,
     UnitAttr,
     UnrankedMemRefType,
+    i32,
 )
 from xdsl.dialects.memref import (
     AllocaOp,
@@ -42,12 +46,14 @@ from xdsl.irdl import (
     prop_def,
     result_def,
     traits_def,
+    var_operand_def,
 )
 from xdsl.parser import Parser
 from xdsl.printer import Printer
 from xdsl.traits import MemoryReadEffect, MemoryWriteEffect, NoMemoryEffect, SymbolOpInterface
 from xdsl.utils.exceptions import VerifyException
 
+from lamina.dialects.loop.atomics import ATOMIC_OPS
 from lamina.dialects.loop.replace import with_ops
 from lamina.dialects.loop.types import is_memref
 
@@ -64,6 +70,7 @@ __all__ = [
     "GlobalOp",
     "LoadOp",
     "MemRef",
+    "PrefetchOp",
     "ReinterpretCastOp",
     "StoreOp",
     "SubviewOp",
@@ -120,6 +127,93 @@ class CastOp(IRDLOperation):
         source, dest = self.source.type, self.dest.type
         if is_memref(source) and is_memref(dest) and not _compatible(source, dest):
             raise VerifyException(f"{source} and {dest} are cast incompatible")
+
+
+@irdl_op_definition
+class PrefetchOp(IRDLOperation):
+    """Asks for the cache line of an element; nothing is read, so the indices may point behind the buffer.
+
+    `memref.prefetch %w[%i, %j], read, locality<2>, data : memref<64x48xf32>`; locality 0 (none) … 3 (nearest cache).
+    """
+
+    name = "memref.prefetch"
+
+    memref = operand_def(base(MemRefType[Attribute]))
+    indices = var_operand_def(IndexType())
+    isWrite = prop_def(BoolAttr)
+    localityHint = prop_def(IntegerAttr)
+    isDataCache = prop_def(BoolAttr)
+    # Reading memory keeps what has no result from being dropped.
+    traits = traits_def(MemoryReadEffect(), MemoryWriteEffect())
+
+    def __init__(
+        self,
+        memref: SSAValue,
+        indices: Sequence[SSAValue],
+        locality: int,
+        *,
+        write: bool = False,
+        data: bool = True,
+    ):
+        super().__init__(
+            operands=[memref, list(indices)],
+            properties={
+                "isWrite": BoolAttr.from_bool(write),
+                "localityHint": IntegerAttr(locality, i32),
+                "isDataCache": BoolAttr.from_bool(data),
+            },
+        )
+
+    def verify_(self) -> None:
+        type_ = self.memref.type
+        if is_memref(type_) and len(self.indices) != type_.get_num_dims():
+            raise VerifyException(f"expected {type_.get_num_dims()} indices, found {len(self.indices)}")
+        if not 0 <= self.localityHint.value.data <= 3:
+            raise VerifyException(f"locality must be 0 to 3, found {self.localityHint.value.data}")
+
+    @classmethod
+    def parse(cls, parser: Parser) -> Self:
+        buffer = parser.parse_unresolved_operand()
+        indices = parser.parse_comma_separated_list(parser.Delimiter.SQUARE, parser.parse_unresolved_operand)
+        parser.parse_punctuation(",")
+        write = _parse_one_of(parser, ("read", "write")) == "write"
+        parser.parse_punctuation(",")
+        parser.parse_keyword("locality")
+        with parser.in_angle_brackets():
+            locality = parser.parse_integer()
+        parser.parse_punctuation(",")
+        data = _parse_one_of(parser, ("data", "instr")) == "data"
+        attributes = parser.parse_optional_attr_dict()
+        parser.parse_punctuation(":")
+        type_ = parser.parse_type()
+        op = cls(
+            parser.resolve_operand(buffer, type_),
+            [parser.resolve_operand(index, IndexType()) for index in indices],
+            locality,
+            write=write,
+            data=data,
+        )
+        op.attributes |= attributes
+        return op
+
+    def print(self, printer: Printer) -> None:
+        printer.print_string(" ")
+        printer.print_ssa_value(self.memref)
+        with printer.in_square_brackets():
+            printer.print_list(self.indices, printer.print_ssa_value)
+        kind = "write" if self.isWrite.value.data else "read"
+        cache = "data" if self.isDataCache.value.data else "instr"
+        printer.print_string(f", {kind}, locality<{self.localityHint.value.data}>, {cache}")
+        printer.print_op_attributes(self.attributes)
+        printer.print_string(" : ")
+        printer.print_attribute(self.memref.type)
+
+
+def _parse_one_of(parser: Parser, keywords: Sequence[str]) -> str:
+    found = next((keyword for keyword in keywords if parser.parse_optional_keyword(keyword)), None)
+    if found is None:
+        parser.raise_error(f"expected one of {', '.join(keywords)}")
+    return found
 
 
 @irdl_op_definition
@@ -216,4 +310,4 @@ def _parse_initial_value(parser: Parser, type_: MemRefType[Attribute]) -> Attrib
     return parser.parse_dense_int_or_fp_elements_attr(cast(TensorType[AnyDenseElement], tensor_type))
 
 
-MemRef = with_ops(XdslMemRef, [CastOp, CopyOp, GlobalOp])
+MemRef = with_ops(XdslMemRef, [CastOp, CopyOp, GlobalOp, PrefetchOp, *ATOMIC_OPS])

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import AttributeProto
 from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, FunctionType, ModuleOp, NameLoc, NoneAttr, StringAttr
@@ -92,6 +93,8 @@ class Pending:
     """A constant that nothing has used yet."""
 
     tensor: onnx.TensorProto
+    data: npt.NDArray[np.uint8] | None = None
+    """Its bytes, where the proto lacks them."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +175,7 @@ class _Importer:
             if value.name not in constants:
                 self._argument(value, scope, arguments)
         self._check_fixed_dims()
-        self._convert_nodes(graph, scope)
+        self._convert_nodes(graph, scope, self.loaded.weights)
         return self._module([value.name for value in graph.output], scope, arguments)
 
     def _argument(self, value: onnx.ValueInfoProto, scope: Scope, arguments: list[dict[str, Attribute]]) -> None:
@@ -260,17 +263,18 @@ class _Importer:
         if isinstance(binding, Pending):
             # In the entry block: other bodies may use the constant after the one that did first.
             with self.build.inside(self.entry):
-                value = home.names[name] = self._constant(binding.tensor)
+                value = home.names[name] = self._constant(binding)
             return value
         return binding
 
-    def _constant(self, tensor: onnx.TensorProto) -> SSAValue:
+    def _constant(self, pending: Pending) -> SSAValue:
         location = self.build.location
+        tensor = pending.tensor
         self.build.location = NameLoc(StringAttr(tensor.name), NoneAttr())
         try:
             shape = tensor_shape(tensor)
             if self.weights or int(np.prod(shape)) <= MAX_DENSE_ELEMENTS:
-                return self.build.constant(tensor_array(tensor, self.loaded.folder))
+                return self.build.constant(tensor_array(tensor, self.loaded.folder, pending.data))
             abstract = AbstractTensor(shape, element_type(tensor.data_type).attribute)
             placeholder = self.entry.insert_arg(abstract.type, len(self.entry.args))
             self.build.declare(placeholder, abstract)
@@ -280,10 +284,12 @@ class _Importer:
 
     # Nodes
 
-    def _convert_nodes(self, graph: onnx.GraphProto, scope: Scope) -> None:
-        for tensor in graph.initializer:
+    def _convert_nodes(
+        self, graph: onnx.GraphProto, scope: Scope, weights: Mapping[int, npt.NDArray[np.uint8]] | None = None
+    ) -> None:
+        for index, tensor in enumerate(graph.initializer):
             tensor_shape_or_later(tensor)
-            scope.names[tensor.name] = Pending(tensor)
+            scope.names[tensor.name] = Pending(tensor, (weights or {}).get(index))
         for tensor in graph.sparse_initializer:
             scope.names[tensor.values.name] = Missing("sparse tensors are not built yet")
         self._convert_list(graph.node, scope)

@@ -82,9 +82,10 @@ def tensor_shape(tensor: onnx.TensorProto) -> tuple[int, ...]:
     return checked_shape(tensor.dims, element_type(tensor.data_type).dtype.itemsize, f"the tensor '{tensor.name}'")
 
 
-def tensor_array(tensor: onnx.TensorProto, folder: Path | None) -> Array:
-    """The contents of `tensor`, read-only; external data lie in `folder`.
+def tensor_array(tensor: onnx.TensorProto, folder: Path | None, data: npt.NDArray[np.uint8] | None = None) -> Array:
+    """The contents of `tensor`, read-only; external data lie in `folder`, `data` are in place of its `raw_data`.
 
+    Of `data` the array is a view, which need not be aligned.
     Raises LaminaError when the data do not fit the shape or cannot be read, UnsupportedNode for other element types.
     """
     row = element_type(tensor.data_type)
@@ -94,7 +95,7 @@ def tensor_array(tensor: onnx.TensorProto, folder: Path | None) -> Array:
     if tensor.data_location == TensorProto.EXTERNAL:
         array = _mapped(tensor, row, shape, folder)
     elif tensor.HasField("raw_data"):
-        array = _from_bytes(tensor, row, shape)
+        array = _from_bytes(tensor, row, shape, tensor.raw_data if data is None else data)
     else:
         array = _from_field(tensor, row, shape)
     if row.dtype == np.bool_ and array.size and array.view(np.uint8).max() > 1:
@@ -103,10 +104,12 @@ def tensor_array(tensor: onnx.TensorProto, folder: Path | None) -> Array:
     return array
 
 
-def _from_bytes(tensor: onnx.TensorProto, row: ElementType, shape: tuple[int, ...]) -> Array:
-    data = tensor.raw_data
+def _from_bytes(
+    tensor: onnx.TensorProto, row: ElementType, shape: tuple[int, ...], data: bytes | npt.NDArray[np.uint8]
+) -> Array:
     _check_size(tensor, len(data), math.prod(shape) * row.dtype.itemsize, "bytes")
-    return np.require(np.frombuffer(data, row.dtype).reshape(shape), requirements="A")
+    array = np.frombuffer(data, row.dtype).reshape(shape)
+    return np.require(array, requirements="A") if isinstance(data, bytes) else array
 
 
 def _from_field(tensor: onnx.TensorProto, row: ElementType, shape: tuple[int, ...]) -> Array:

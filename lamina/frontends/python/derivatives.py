@@ -14,8 +14,7 @@ from lamina.dialects.graph.base import AbstractTensor
 from lamina.dialects.graph.types import dtype_of, is_float
 from lamina.frontends.python.functions import TracedFunction, call, find_function, operands_of, trace_function
 from lamina.frontends.python.tracer import Traced, active_tracer, as_value, operation
-from lamina.passes.autodiff import differentiate
-from lamina.passes.autodiff.functions import VJP
+from lamina.passes.autodiff.functions import VJP, differentiate
 from lamina.passes.autodiff.rematerialization import REMAT, check_policy
 from lamina.trees import Structure, difference, flatten, map_leaves, structure
 

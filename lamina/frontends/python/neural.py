@@ -189,12 +189,7 @@ def group_norm(x: Operand, groups: int, scale: Operand, bias: Operand, epsilon: 
     features = static(shape[1], "group_norm")
     if groups < 1 or features % groups:
         raise LaminaError(f"group_norm: expected a number of groups that divides {features}, found {groups}")
-    grouped = shapes.reshape(value, (shape[0], groups, features // groups, *shape[2:]))
-    _, one, zero = builder.values(grouped, 1.0, 0.0)
-    normalized = builder.layer_norm(grouped, one, zero, 2, epsilon)
-    ones = (1,) * (len(shape) - 2)
-    result = builder.multiply(shapes.reshape(normalized, shape), shapes.reshape(factor, (features, *ones)))
-    return Traced(builder.add(result, shapes.reshape(offset, (features, *ones))))
+    return Traced(builder.group_norm(value, factor, offset, 1, groups, epsilon))
 
 
 def _activation(name: str, summary: str, low: float, high: float, shift: float, scale: float, times_x: bool):

@@ -87,6 +87,16 @@ def meshgrid(*vectors: Operand, indexing: str = "xy") -> tuple[Traced, ...]:
 
 
 @operation
+def broadcast_arrays(*operands: Operand) -> tuple[Traced, ...]:
+    """All operands in the shape that they broadcast to."""
+    values = [asarray(each) for each in operands]
+    whole: Any = values[0]
+    for value in values[1:]:
+        whole = ops.where(True, whole, ops.cast(value, whole.dtype))
+    return tuple(value if value.shape == whole.shape else ops.broadcast_to(value, whole.shape) for value in values)
+
+
+@operation
 def tri(rows: int, columns: int | None = None, k: int = 0, dtype: DTypeLike = "float32") -> Traced:
     """1 at and below the diagonal, or the k-th one above it, 0 elsewhere."""
     return ops.tril(ops.ones((rows, rows if columns is None else columns), dtype), k)
@@ -111,47 +121,50 @@ def diag(x: Operand, k: int = 0) -> Traced:
 # Elements
 
 
-def _unary(summary: str, function: Callable[[Any], Any]) -> Callable[[Any], Traced]:
+def unary(summary: str, function: Callable[[Any], Any]) -> Callable[[Any], Traced]:
     """An operation written as a lambda."""
     function.__doc__ = summary
     return operation(function)
 
 
-def _binary(summary: str, function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Traced]:
+def binary(summary: str, function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Traced]:
+    """The same for two operands."""
     function.__doc__ = summary
     return operation(function)
 
 
-def _floats(x: Operand) -> Traced:
+def floats(x: Operand) -> Traced:
+    """Floats as they are, integers and booleans as f32."""
     value = asarray(x)
     return value if value.dtype.kind not in "iub" else ops.cast(value, "float32")
 
 
-square = _unary("x².", lambda x: asarray(x) * asarray(x))
-reciprocal = _unary("1 / x.", lambda x: 1.0 / _floats(x))
-log2 = _unary("The logarithm to base 2.", lambda x: ops.log(_floats(x)) * (1 / math.log(2)))
-log10 = _unary("The logarithm to base 10.", lambda x: ops.log(_floats(x)) * (1 / math.log(10)))
-exp2 = _unary("2 to the power of x.", lambda x: ops.exp(_floats(x) * math.log(2)))
-hypot = _binary("√(x² + y²); squares may overflow.", lambda x, y: ops.sqrt(square(x) + square(y)))
-trunc = _unary("The integral value next to x towards 0.", lambda x: ops.sign(x) * ops.floor(ops.abs(x)))
-isfinite = _unary("Neither infinite nor NaN.", lambda x: ops.logical_not(ops.bitwise_or(ops.isnan(x), ops.isinf(x))))
-logaddexp = _binary(
+square = unary("x².", lambda x: asarray(x) * asarray(x))
+reciprocal = unary("1 / x.", lambda x: 1.0 / floats(x))
+log2 = unary("The logarithm to base 2.", lambda x: ops.log(floats(x)) * (1 / math.log(2)))
+log10 = unary("The logarithm to base 10.", lambda x: ops.log(floats(x)) * (1 / math.log(10)))
+exp2 = unary("2 to the power of x.", lambda x: ops.exp(floats(x) * math.log(2)))
+hypot = binary("√(x² + y²); squares may overflow.", lambda x, y: ops.sqrt(square(x) + square(y)))
+trunc = unary("The integral value next to x towards 0.", lambda x: ops.sign(x) * ops.floor(ops.abs(x)))
+isfinite = unary("Neither infinite nor NaN.", lambda x: ops.logical_not(ops.bitwise_or(ops.isnan(x), ops.isinf(x))))
+logaddexp = binary(
     "log(exp(x) + exp(y)), without overflow.",
     lambda x, y: ops.maximum(x, y) + ops.log1p(ops.exp(-ops.abs(asarray(x) - y))),
 )
-deg2rad = _unary("Degrees as radians.", lambda x: _floats(x) * (math.pi / 180))
-rad2deg = _unary("Radians as degrees.", lambda x: _floats(x) * (180 / math.pi))
-heaviside = _binary(
+deg2rad = unary("Degrees as radians.", lambda x: floats(x) * (math.pi / 180))
+rad2deg = unary("Radians as degrees.", lambda x: floats(x) * (180 / math.pi))
+heaviside = binary(
     "0 below 0, `at_zero` at 0, 1 above.",
     lambda x, at_zero: ops.where(ops.equal(x, 0), at_zero, ops.cast(ops.greater(x, 0), asarray(x).dtype)),
 )
-logical_and = _binary("And of whether elements are not 0.", lambda x, y: ops.bitwise_and(_truth(x), _truth(y)))
-logical_or = _binary("Or of whether elements are not 0.", lambda x, y: ops.bitwise_or(_truth(x), _truth(y)))
-logical_xor = _binary("Whether exactly one element is not 0.", lambda x, y: ops.bitwise_xor(_truth(x), _truth(y)))
-logical_not = _unary("Whether an element is 0.", lambda x: ops.logical_not(_truth(x)))
+logical_and = binary("And of whether elements are not 0.", lambda x, y: ops.bitwise_and(truth(x), truth(y)))
+logical_or = binary("Or of whether elements are not 0.", lambda x, y: ops.bitwise_or(truth(x), truth(y)))
+logical_xor = binary("Whether exactly one element is not 0.", lambda x, y: ops.bitwise_xor(truth(x), truth(y)))
+logical_not = unary("Whether an element is 0.", lambda x: ops.logical_not(truth(x)))
 
 
-def _truth(x: Operand) -> Traced:
+def truth(x: Operand) -> Traced:
+    """Whether elements are not 0."""
     return ops.cast(asarray(x), "bool")
 
 
@@ -202,7 +215,7 @@ def ptp(x: Operand, axis: Axes = None, keepdims: bool = False) -> Traced:
 @operation
 def count_nonzero(x: Operand, axis: Axes = None, keepdims: bool = False) -> Traced:
     """How many elements are not 0."""
-    return ops.sum(_truth(x), axis, keepdims)
+    return ops.sum(truth(x), axis, keepdims)
 
 
 @operation
@@ -216,7 +229,7 @@ def average(x: Operand, axis: Axes = None, weights: Operand | None = None) -> Tr
 @operation
 def norm(x: Operand, axis: Axes = None, keepdims: bool = False) -> Traced:
     """The square root of the sum of squares."""
-    return ops.sqrt(ops.sum(square(_floats(x)), axis, keepdims))
+    return ops.sqrt(ops.sum(square(floats(x)), axis, keepdims))
 
 
 # Shapes
@@ -251,26 +264,27 @@ def concatenate(operands: Sequence[Operand], axis: int | None = 0) -> Traced:
     return ops.concatenate(operands, axis)
 
 
-def _at_least(x: Operand, rank: int) -> Traced:
+def at_least(x: Operand, rank: int) -> Traced:
+    """x with further axes of size 1 in front, up to a rank."""
     value = asarray(x)
     return value if value.ndim >= rank else ops.reshape(value, (*(1,) * (rank - value.ndim), *value.shape))
 
 
-atleast_1d = _unary("x with at least one axis.", lambda x: _at_least(x, 1))
-atleast_2d = _unary("x with at least two axes.", lambda x: _at_least(x, 2))
-vstack = _unary(
+atleast_1d = unary("x with at least one axis.", lambda x: at_least(x, 1))
+atleast_2d = unary("x with at least two axes.", lambda x: at_least(x, 2))
+vstack = unary(
     "Rows, or matrices, one below the other.",
-    lambda operands: ops.concatenate([_at_least(each, 2) for each in operands], 0),
+    lambda operands: ops.concatenate([at_least(each, 2) for each in operands], 0),
 )
-hstack = _unary(
+hstack = unary(
     "Operands side by side: along the second axis, vectors along the first.",
     lambda operands: ops.concatenate(
-        [_at_least(each, 1) for each in operands], min(1, _at_least(operands[0], 1).ndim - 1)
+        [at_least(each, 1) for each in operands], min(1, at_least(operands[0], 1).ndim - 1)
     ),
 )
-column_stack = _unary("Vectors as columns.", lambda operands: ops.stack(operands, 1))
-flipud = _unary("The first axis reversed.", lambda x: ops.flip(x, 0))
-fliplr = _unary("The second axis reversed.", lambda x: ops.flip(x, 1))
+column_stack = unary("Vectors as columns.", lambda operands: ops.stack(operands, 1))
+flipud = unary("The first axis reversed.", lambda x: ops.flip(x, 0))
+fliplr = unary("The second axis reversed.", lambda x: ops.flip(x, 1))
 
 
 @operation
@@ -315,12 +329,12 @@ def tensordot(x: Operand, y: Operand, axes: Any = 2) -> Traced:
     )
 
 
-outer = _binary(
+outer = binary(
     "All products of an element of each, as a matrix.",
     lambda x, y: ops.ravel(asarray(x))[:, None] * ops.ravel(asarray(y))[None, :],
 )
-inner = _binary("The sum of products over the last axes.", lambda x, y: tensordot(x, y, ([-1], [-1])))
-vdot = _binary("The sum of products of all elements.", lambda x, y: dot(ops.ravel(asarray(x)), ops.ravel(asarray(y))))
+inner = binary("The sum of products over the last axes.", lambda x, y: tensordot(x, y, ([-1], [-1])))
+vdot = binary("The sum of products of all elements.", lambda x, y: dot(ops.ravel(asarray(x)), ops.ravel(asarray(y))))
 
 
 @operation

@@ -12,7 +12,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from xdsl.dialects import math
-from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, StringAttr, i1
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, StringAttr, UnitAttr, i1
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from lamina.dialects.graph.attention import KEY, QUERY, RESULT, VALUE, AttentionOp
@@ -23,6 +23,7 @@ from lamina.lowering.graph_to_linalg.body import Body
 from lamina.lowering.graph_to_linalg.emitter import element_type_of, tensor_type
 from lamina.lowering.graph_to_linalg.indexing import ZERO, Indices, Linear, dim_index
 from lamina.lowering.graph_to_linalg.spaces import Axis
+from lamina.passes.hardware.expand_math import NON_POSITIVE
 
 if TYPE_CHECKING:
     from lamina.lowering.graph_to_linalg.stages import Lowering
@@ -256,7 +257,10 @@ class _Attention:
             if seen is not None:
                 score = body.select(seen, score, lowest)
             shifted = body.emit(arith.SubfOp, (score, largest), self.type)
-            return body.emit(math.ExpOp, (shifted,), self.type)
+            power = body.emit(math.ExpOp, (shifted,), self.type)
+            if isinstance(power.owner, math.ExpOp):
+                power.owner.attributes[NON_POSITIVE] = UnitAttr()
+            return power
 
         return self._stage(axes, scores, lambda place: place.at(axes), exponential)
 

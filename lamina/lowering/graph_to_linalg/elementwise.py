@@ -15,6 +15,7 @@ from xdsl.dialects.builtin import (
     BFloat16Type,
     Float16Type,
     Float32Type,
+    UnitAttr,
     f32,
     f64,
     i1,
@@ -22,12 +23,15 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 
+from lamina.dialects.graph.elementwise import SubtractOp
+from lamina.dialects.graph.reduction import ReduceOp
 from lamina.dialects.graph.types import bit_width, is_boolean, is_float, is_unsigned
 from lamina.dialects.loop import arith, scf
 from lamina.lowering.graph_to_linalg.body import Body, ScalarRule
 from lamina.lowering.graph_to_linalg.emitter import INDEX, Scope, element_type_of, signless
 from lamina.lowering.graph_to_linalg.indexing import ZERO, Indices
 from lamina.lowering.graph_to_linalg.properties import integer, keyword
+from lamina.passes.hardware.expand_math import NON_POSITIVE
 
 Compute: TypeAlias = Callable[[Scope, Attribute, Sequence[SSAValue]], SSAValue]
 """An op on scalars: the operands' graph-level element type (f32 for f16 and bf16), the operands, the result."""
@@ -289,6 +293,17 @@ def _elementwise(compute: Compute) -> ScalarRule:
     return elementwise_rule(by_element_type)
 
 
+def _exponential(body: Body, op: Operation, indices: Indices) -> SSAValue:
+    """eˣ; where x is something less its own maximum, as in a softmax, the op says that it is not above 0."""
+    result = _elementwise(COMPUTE[op.name])(body, op, indices)
+    shifted = op.operands[0].owner
+    if isinstance(shifted, SubtractOp) and isinstance(result.owner, math.ExpOp):
+        largest = shifted.operands[1].owner
+        if isinstance(largest, ReduceOp) and largest.kind.data == "maximum" and largest.operand is shifted.operands[0]:
+            result.owner.attributes[NON_POSITIVE] = UnitAttr()
+    return result
+
+
 def _is_inf(body: Body, op: Operation, indices: Indices) -> SSAValue:
     x = read_operand(body, op, 0, indices)
     signs = [sign for sign, name in ((1, "detect_positive"), (-1, "detect_negative")) if integer(op, name)]
@@ -434,6 +449,7 @@ def _bitcast(body: Body, op: Operation, indices: Indices) -> SSAValue:
 
 SCALAR_RULES: Mapping[str, ScalarRule] = {
     **{name: _elementwise(compute) for name, compute in COMPUTE.items()},
+    "graph.exp": _exponential,
     "graph.is_inf": _is_inf,
     "graph.compare": _compare,
     "graph.select": _select,

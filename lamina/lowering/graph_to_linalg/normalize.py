@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from typing import cast
 
 import numpy as np
@@ -21,6 +22,9 @@ from lamina.dialects.graph.reduction import CumulativeOp, ReduceOp, ReduceWindow
 from lamina.dialects.graph.types import dtype_of
 from lamina.lowering.graph_to_linalg.emitter import Tensor, element_type_of
 from lamina.resources import ResourceStore
+
+PIECES, LONG_PIECE = 16, 256
+"""Of a reduction of everything: parts that threads share evenly, and how long a part is at least."""
 
 Rewrite = Callable[[Operation], Sequence[Operation]]
 """The ops that replace an op (the last one gives its result); none where it stays."""
@@ -64,6 +68,22 @@ def _in_f32(op: Operation) -> Sequence[Operation]:
         properties=op.properties,
     )
     return wide, combined, CastOp(combined.results[0], element_type_of(op.results[0]))
+
+
+def _reduce(op: Operation) -> Sequence[Operation]:
+    """A reduction of everything is one of rows, which run in parallel, and then one of their results."""
+    assert isinstance(op, ReduceOp)
+    narrow = _in_f32(op)
+    shape = cast(Tensor, op.operand.type).get_shape()
+    dimensions = op.dimensions.get_values()
+    if narrow or any(shape[axis] != 1 for axis in range(len(shape)) if axis not in dimensions):
+        return narrow
+    outer = next((axis for axis in range(1, len(shape)) if prod(shape[:axis]) >= PIECES), len(shape))
+    if min(shape, default=0) <= 0 or prod(shape[outer:]) < LONG_PIECE:
+        return ()
+    rows = ReduceOp(op.operand, op.kind.data, range(outer, len(shape)), True)
+    rest = ReduceOp.create(operands=[rows.result], result_types=[op.result.type], properties=op.properties)
+    return rows, rest
 
 
 def _cumulative(op: Operation) -> Sequence[Operation]:
@@ -162,7 +182,7 @@ def _convolution(op: Operation) -> Sequence[Operation]:
 
 
 REWRITES: Mapping[str, Rewrite] = {
-    ReduceOp.name: _in_f32,
+    ReduceOp.name: _reduce,
     CumulativeOp.name: _cumulative,
     ReduceWindowOp.name: _reduce_window,
     DotGeneralOp.name: _dot_general,

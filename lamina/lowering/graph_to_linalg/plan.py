@@ -21,6 +21,7 @@ from lamina.lowering.graph_to_linalg.emitter import FunctionScope
 from lamina.lowering.graph_to_linalg.indexing import Divided, Indices, Linear, is_operand_map
 from lamina.lowering.graph_to_linalg.properties import integers
 from lamina.lowering.graph_to_linalg.spaces import SPACES, Space
+from lamina.passes.graph.roles import pads_leading_axes
 
 CONTRACTIONS = frozenset(("graph.dot_general", "graph.convolution"))
 
@@ -118,7 +119,12 @@ class Planner:
         )
 
     def _store_operands(self, op: Operation) -> None:
-        """The operands of a contraction or a window reduction are read through indexing maps, and nothing else."""
+        """The operands of a contraction or a window reduction are read through indexing maps, and nothing else.
+
+        A window reads through the padding of a tensor that is in memory, too: nothing wide would be stored for it.
+        """
+        if op.name == "graph.reduce_window" and self._is_padding(op.operands[0]):
+            return
         space = SPACES[op.name](self.function, op)
         try:
             operands = space.operands(LinearIndexer(self.function, space.sizes))
@@ -140,6 +146,16 @@ class Planner:
             scattered = number == 1 and found is not None and not _runs_along(found[-1:], indices[-1:])
             if found is None or scattered:
                 self.stored.add(operand)
+
+    def _is_padding(self, value: SSAValue) -> bool:
+        """Whether a value is a tensor in memory with a constant around it, its last axis as it is."""
+        op = value.owner
+        return (
+            isinstance(op, Operation)
+            and pads_leading_axes(op)
+            and not self.is_leaf(value)
+            and self.is_leaf(op.operands[0])
+        )
 
     def _operand_indices(self, value: SSAValue, indices: Indices, space: Space) -> Indices | None:
         """Where a contraction reads the tensor behind index arithmetic; None where that takes more than a map."""

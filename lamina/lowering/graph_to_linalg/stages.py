@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from xdsl.dialects.arith import FastMathFlagsAttr
-from xdsl.dialects.builtin import AffineMapAttr, ArrayAttr, StringAttr, i64
+from xdsl.dialects.builtin import AffineMapAttr, ArrayAttr, DenseArrayBase, StringAttr, i64
 from xdsl.dialects.utils.fast_math import FastMathFlag
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 
+from lamina.dialects.graph.constant import ConstantOp
+from lamina.dialects.graph.data_movement import PadOp
 from lamina.dialects.graph.dims import Shape
 from lamina.dialects.graph.reduction import identity_of
 from lamina.dialects.graph.types import dtype_of, is_float
@@ -32,9 +34,12 @@ from lamina.lowering.graph_to_linalg.properties import flag, integer, integers, 
 from lamina.lowering.graph_to_linalg.scatter import lower_scatter
 from lamina.lowering.graph_to_linalg.sort import lower_arg_sort
 from lamina.lowering.graph_to_linalg.spaces import SPACES, Axis, Space
+from lamina.resources import ResourceStore
 
-AXES = "lamina.axes"
+AXES, BORDER = "lamina.axes", "lamina.border"
 REASSOCIATE = {"fastmath": FastMathFlagsAttr([FastMathFlag.REASSOC])}
+EXTREME = {"fastmath": FastMathFlagsAttr([FastMathFlag.REASSOC, FastMathFlag.NO_SIGNED_ZEROS])}
+"""Of +0 and -0 either is the extreme: telling them apart would take several instructions more than the comparison."""
 MULTIPLY_ADD = {"fastmath": FastMathFlagsAttr([FastMathFlag.REASSOC, FastMathFlag.ALLOW_CONTRACT])}
 
 PARALLEL = linalg.IteratorTypeAttr(linalg.IteratorType.PARALLEL)
@@ -143,7 +148,21 @@ class Lowering:
                 body.remember(("read", stage.epilogue_of, indices), result)
             return [read_root(body, stage.root, indices)]
 
-        return generic(self.function, axes, [Output(destination, dims)], build)[0]
+        results = generic(self.function, axes, [Output(destination, dims)], build)
+        self._mark_border(stage, results[0])
+        return results[0]
+
+    def _mark_border(self, stage: Stage, result: SSAValue) -> None:
+        """Say what a stage that only pads a stored tensor with zeros adds, for `skip-padding`."""
+        op = stage.root.owner
+        if not isinstance(op, PadOp) or stage.in_place or list(stage.permutation) != sorted(stage.permutation):
+            return
+        value = op.value.owner
+        widths = (*op.low.get_values(), *op.high.get_values())
+        is_zero = isinstance(value, ConstantOp) and not value.array(ResourceStore()).any()
+        is_plain = op.mode.data == "constant" and not any(op.interior.get_values()) and min(widths, default=0) >= 0
+        if is_zero and is_plain and isinstance(op.operand.owner, Block) and isinstance(result.owner, Operation):
+            result.owner.attributes[BORDER] = DenseArrayBase.from_list(i64, widths)
 
     def copy(self, source: SSAValue, destination: SSAValue) -> SSAValue:
         """A tensor that is in memory into another one."""
@@ -182,7 +201,8 @@ def combine(body: Body, kind: str, element_type: Attribute, accumulator: SSAValu
             "maximum": arith.MaximumfOp,
             "minimum": arith.MinimumfOp,
         }
-        return body.emit(op_type[kind], operands, element.type, REASSOCIATE)
+        flags = EXTREME if kind in ("maximum", "minimum") else REASSOCIATE
+        return body.emit(op_type[kind], operands, element.type, flags)
     return elementwise.COMPUTE[f"graph.{kind}"](body, element_type, operands)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,10 @@ from typing import Any, cast
 from lamina.diagnostics import LaminaError
 from lamina.dialects.hardware.gpu_target import GpuDescription
 from lamina.lowering.to_gpu_text import KERNEL_FORMS, KernelText, module_text
+
+INTRINSIC = re.compile(r"llvm\.[\w.]+\w")
+FEATURES: Mapping[str, str] = {"sm_75": "+ptx65"}
+"""What an architecture has in versions of its assembly that LLVM does not choose by itself."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,10 @@ def generate(kernels: Sequence[KernelText], target: GpuDescription) -> tuple[lis
     job = {
         "triple": form.triple,
         "architecture": "" if target.kind == "spirv" else target.architecture,
+        "features": FEATURES.get(target.architecture, ""),
+        "options": form.options,
         "optimize": form.optimize,
+        "unroll": form.unroll,
         # Loop strength reduction makes pointers of SPIR-V that readers take wrong.
         "level": 2 if form.optimize else 0,
         "texts": [kernel.text for kernel in kernels],
@@ -61,7 +69,10 @@ def generate(kernels: Sequence[KernelText], target: GpuDescription) -> tuple[lis
 
 
 def _refused(kernel: KernelText, target: GpuDescription, reason: str) -> LaminaError:
-    return LaminaError(f"kernel '{kernel.name}': LLVM has no code for {target.name}: {reason}", where=kernel.where)
+    """The error for a kernel, at the op whose intrinsic LLVM names, else at the kernel's source."""
+    named = next((name for name in INTRINSIC.findall(reason) if name in kernel.origins), "")
+    where = kernel.origins.get(named, kernel.where)
+    return LaminaError(f"kernel '{kernel.name}': LLVM has no code for {target.name}: {reason}", where=where)
 
 
 def _last_words(text: str) -> str:
@@ -76,6 +87,8 @@ def work() -> None:
 
     binding: Any = _binding
     job = json.load(sys.stdin)
+    for option in job["options"]:
+        binding.set_option("lamina", option)
     binding.initialize_all_targets()
     binding.initialize_all_asmprinters()
     for text in job["texts"]:
@@ -94,12 +107,16 @@ def _compile(binding: Any, text: str, job: Mapping[str, Any]) -> Mapping[str, st
 
 def _emit(binding: Any, text: str, job: Mapping[str, Any], emit: Callable[[Any, Any], Any]) -> Any:
     """Code of one form, from a target machine of its own: the SPIR-V backend keeps types of other modules."""
-    machine = binding.Target.from_triple(job["triple"]).create_target_machine(cpu=job["architecture"], opt=job["level"])
+    machine = binding.Target.from_triple(job["triple"]).create_target_machine(
+        cpu=job["architecture"], features=job["features"], opt=job["level"]
+    )
     module = binding.parse_assembly(text)
     module.data_layout = str(machine.target_data)
     module.verify()
     if job["optimize"]:
-        builder = binding.create_pass_builder(machine, binding.create_pipeline_tuning_options(speed_level=2))
+        options = binding.create_pipeline_tuning_options(speed_level=2)
+        options.loop_unrolling = job["unroll"]
+        builder = binding.create_pass_builder(machine, options)
         builder.getModulePassManager().run(module, builder)
     return emit(machine, module)
 

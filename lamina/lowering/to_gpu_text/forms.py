@@ -16,6 +16,8 @@ class KernelForm:
     `i64` (`index_type`), with `declarations` of what they call. `barrier`: instructions. `attributes`: of the kernel,
     with {threads}. `suffix`: of the files of kernel text; `is_binary`: drivers take a binary form of it. `optimize`:
     whether LLVM's pipeline runs before code generation. `quiet_extremes`: LLVM loses NaN in `llvm.maximum` here.
+    `has_bfloat`: whether the backend knows the type. `unroll`: whether that pipeline unrolls loops. `options`:
+    what LLVM is told besides. `static_shared_memory`: bytes that a kernel can declare; launches ask for more.
     """
 
     triple: str
@@ -31,6 +33,10 @@ class KernelForm:
     is_binary: bool = False
     optimize: bool = True
     quiet_extremes: bool = False
+    has_bfloat: bool = True
+    unroll: bool = True
+    static_shared_memory: int = 1 << 30
+    options: tuple[str, ...] = ()
 
 
 def _spaces(*numbers: int) -> Mapping[str, int]:
@@ -55,6 +61,9 @@ KERNEL_FORMS: Mapping[str, KernelForm] = {
         barrier=("call void @llvm.nvvm.barrier.cta.sync.aligned.all(i32 0)",),
         attributes='nounwind "nvvm.maxntid"="{threads}"',
         suffix=".ptx",
+        # Shared memory is addressed by 32 bits: half the registers of addresses.
+        options=("--nvptx-short-ptr",),
+        static_shared_memory=48 * 1024,
     ),
     "amdgcn": KernelForm(
         triple="amdgcn-amd-amdhsa",
@@ -75,6 +84,8 @@ KERNEL_FORMS: Mapping[str, KernelForm] = {
         ),
         attributes='nounwind "amdgpu-flat-work-group-size"="{threads},{threads}"',
         suffix=".s",
+        # Unrolled loops over shared memory load so far ahead that gfx1100 spills.
+        unroll=False,
     ),
     "spirv": KernelForm(
         triple="spirv64-unknown-unknown",
@@ -94,6 +105,7 @@ KERNEL_FORMS: Mapping[str, KernelForm] = {
         is_binary=True,
         optimize=False,
         quiet_extremes=True,
+        has_bfloat=False,
     ),
 }
 """By the kind of a `GpuDescription`."""

@@ -8,6 +8,8 @@ A step is a dictionary with `kind`:
 - `allocate`: buffer, bytes; `release`: buffer;
 - `load`: variable, source, dtype; `store`: value, target, dtype: one integer;
 - `for`: variable, lower, upper, step, body; `if`: condition, then, otherwise;
+- `while`: before (steps), condition, body: as long as the condition holds after the steps before it;
+- `assign`: variables, values: all values are computed before any variable changes;
 - `assert`: condition, message.
 
 A place is `[buffer, byte offset]`; buffers are `arena`, `input.NAME`, `output.NAME`, `constant.KEY` and what `allocate`
@@ -96,11 +98,12 @@ class HostProgram:
     """What a constant is, by key: a `dense` or a `dense_resource` attribute."""
 
 
-def host_program(module: ModuleOp) -> HostProgram:
-    """The host program of a module whose kernels are outlined; raises LaminaError for what only a CPU could do."""
+def host_program(module: ModuleOp, inputs: Sequence[str], outputs: Sequence[str]) -> HostProgram:
+    """The host program of a module whose kernels are outlined, with the names of inputs and outputs with memory of
+    their own; raises LaminaError for what only a CPU could do."""
     main = main_function(module)
     reader = _Reader(module)
-    symbols = reader.bind_inputs(main)
+    symbols = reader.bind_arguments(main, [*inputs, *outputs])
     planning, (arena, *dynamic) = _plan(module, main.sym_name.data + PLAN_SUFFIX, symbols)
     shapes = reader.bind_outputs(dynamic)
     return HostProgram(reader.block(main.body.block), planning, arena, shapes, reader.constants)
@@ -128,15 +131,15 @@ class _Reader:
         self.globals = {op.sym_name.data: op for op in module.ops if isinstance(op, memref.GlobalOp)}
         self.count = 0
 
-    def bind_inputs(self, main: func.FuncOp) -> list[str]:
-        """Bind the inputs of `main`; the symbols of their dynamic sizes, in order."""
+    def bind_arguments(self, main: func.FuncOp, names: Sequence[str]) -> list[str]:
+        """Bind the inputs of `main`, remember its outputs; the symbols of the inputs' dynamic sizes, in order."""
         attributes: Sequence[Mapping[str, Attribute]] = [one.data for one in main.arg_attrs or ()]
         symbols: list[str] = []
         arguments = main.body.block.args
         self.values[arguments[0]] = Place("arena", 0, ("arena",))
-        for number, argument in enumerate(arguments[1:]):
+        for number, (argument, name) in enumerate(zip(arguments[1:], names, strict=True)):
             fields: Mapping[str, Attribute] = attributes[number + 1] if attributes else {}
-            name, shape = _text(fields.get("lamina.name")) or str(number), _shape(argument)
+            shape = _shape(argument)
             if OUTPUT in fields:
                 self.outputs.append((argument, name))
                 continue
@@ -157,16 +160,16 @@ class _Reader:
 
     def size(self, value: SSAValue) -> Size:
         """A size."""
-        known = self.values[value]
-        if isinstance(known, Place):
-            raise LaminaError("expected a size, found a buffer")
+        known = self.values.get(value)
+        if not isinstance(known, int | str):
+            raise LaminaError("expected a whole number that the host can compute")
         return known
 
     def place(self, value: SSAValue) -> Place:
         """A buffer."""
-        known = self.values[value]
+        known = self.values.get(value)
         if not isinstance(known, Place):
-            raise LaminaError("expected a buffer, found a size")
+            raise LaminaError("expected a buffer that the host knows")
         return known
 
     def fresh(self, prefix: str) -> str:
@@ -196,9 +199,22 @@ class _Reader:
             except LaminaError as error:
                 error.where = error.where or location_text(op.location)
                 raise
-            if step is not None:
+            if isinstance(step, dict):
                 steps.append(step)
+            elif step is not None:
+                steps += step
         return steps
+
+    def carry(self, initial: Sequence[SSAValue]) -> tuple[list[str], list[Step]]:
+        """Variables for values that a loop carries, and the step that gives them their first values."""
+        names = [self.fresh("carried") for _ in initial]
+        return names, self.assign(names, initial)
+
+    def assign(self, names: Sequence[str], values: Sequence[SSAValue]) -> list[Step]:
+        """The step that gives variables new values, if there are any."""
+        if not names:
+            return []
+        return [{"kind": "assign", "variables": list(names), "values": [self.size(value) for value in values]}]
 
     def dynamic(self, shape: Sequence[int], values: Sequence[SSAValue]) -> tuple[Size, ...]:
         """A shape with its dynamic sizes filled in."""
@@ -407,21 +423,55 @@ def _store(reader: _Reader, op: Operation) -> Step:
     return {"kind": "store", "value": reader.size(op.operands[0]), "target": target, "dtype": dtype}
 
 
-def _for(reader: _Reader, op: Operation) -> Step:
-    if not isinstance(op, scf.ForOp) or op.iter_args:
-        raise LaminaError("a loop that carries values is not supported in the host program of a GPU")
+def _for(reader: _Reader, op: Operation) -> Sequence[Step]:
+    """A counted loop; what it carries are variables, which also are its results."""
+    if not isinstance(op, scf.ForOp):
+        raise LaminaError(f"'{op.name}' is not a counted loop")
+    index, *carried = op.body.block.args
     variable = reader.fresh("loop")
-    reader.values[op.body.block.args[0]] = variable
+    reader.values[index] = variable
+    variables, start = reader.carry(op.iter_args)
     lower, upper, step = (reader.size(value) for value in (op.lb, op.ub, op.step))
-    body = reader.block(op.body.block)
-    return {"kind": "for", "variable": variable, "lower": lower, "upper": upper, "step": step, "body": body}
+    for argument, result, name in zip(carried, op.results, variables, strict=True):
+        reader.values[argument] = reader.values[result] = name
+    body = [*reader.block(op.body.block), *reader.assign(variables, _yielded(op.body.block))]
+    loop = {"kind": "for", "variable": variable, "lower": lower, "upper": upper, "step": step, "body": body}
+    return [*start, loop]
+
+
+def _while(reader: _Reader, op: Operation) -> Sequence[Step]:
+    """What the condition forwards are variables of their own: the body's arguments, and in the end the results."""
+    if not isinstance(op, scf.WhileOp):
+        raise LaminaError(f"'{op.name}' is not a loop with a condition")
+    before, after = op.before_region.block, op.after_region.block
+    variables, start = reader.carry(op.arguments)
+    for argument, name in zip(before.args, variables, strict=True):
+        reader.values[argument] = name
+    steps = reader.block(before)
+    condition, *forwarded = _yielded(before)
+    names = [reader.fresh("carried") for _ in forwarded]
+    steps += reader.assign(names, forwarded)
+    for argument, result, name in zip(after.args, op.results, names, strict=True):
+        reader.values[argument] = reader.values[result] = name
+    body = [*reader.block(after), *reader.assign(variables, _yielded(after))]
+    return [*start, {"kind": "while", "before": steps, "condition": reader.size(condition), "body": body}]
 
 
 def _if(reader: _Reader, op: Operation) -> Step:
-    if op.results:
-        raise LaminaError("a branch that gives values is not supported in the host program of a GPU")
-    then, otherwise = (reader.block(region.block) if region.blocks else [] for region in op.regions)
-    return {"kind": "if", "condition": reader.size(op.operands[0]), "then": then, "otherwise": otherwise}
+    """A branch; its results are variables that either side assigns."""
+    variables = [reader.fresh("chosen") for _ in op.results]
+    sides = [
+        [*reader.block(region.block), *reader.assign(variables, _yielded(region.block))] if region.blocks else []
+        for region in op.regions
+    ]
+    for result, name in zip(op.results, variables, strict=True):
+        reader.values[result] = name
+    return {"kind": "if", "condition": reader.size(op.operands[0]), "then": sides[0], "otherwise": sides[1]}
+
+
+def _yielded(block: Block) -> Sequence[SSAValue]:
+    """The operands of a block's terminator."""
+    return () if block.last_op is None else block.last_op.operands
 
 
 def _assert(reader: _Reader, op: Operation) -> Step:
@@ -432,7 +482,7 @@ def _nothing(reader: _Reader, op: Operation) -> None:
     return None
 
 
-_CASES: Mapping[str, Callable[[_Reader, Operation], Step | None]] = {
+_CASES: Mapping[str, Callable[[_Reader, Operation], Step | Sequence[Step] | None]] = {
     **dict.fromkeys(BINARY, _arithmetic),
     "arith.constant": _constant,
     "arith.ceildivsi": _ceil_divide,
@@ -456,6 +506,8 @@ _CASES: Mapping[str, Callable[[_Reader, Operation], Step | None]] = {
     "memref.dealloc": _dealloc,
     "gpu.launch_func": _launch,
     "scf.for": _for,
+    "scf.while": _while,
+    "scf.condition": _nothing,
     "scf.if": _if,
     "scf.yield": _nothing,
     "cf.assert": _assert,

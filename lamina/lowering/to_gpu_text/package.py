@@ -42,7 +42,8 @@ def write_package(
     host_text: str,
 ) -> Mapping[str, Any]:
     """Write everything that a launcher needs into a folder, and return the manifest; raises LaminaError."""
-    program = host_program(module)
+    separate = [one.name for one in outputs if one.alias is None]
+    program = host_program(module, [one.name for one in inputs], separate)
     codes, binary = generate(print_kernels(module), target)
     manifest = _manifest(program, codes, target, inputs, outputs)
     suffix = KERNEL_FORMS[target.kind].suffix
@@ -99,6 +100,7 @@ def _manifest(
                 "text": f"{code.kernel.name}{suffix}",
                 "threads": code.kernel.threads,
                 "shared_memory": code.kernel.shared_memory,
+                **({"dynamic_shared_memory": more} if (more := code.kernel.dynamic_shared_memory) else {}),
                 "source": code.kernel.where,
             }
             for code in codes

@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.gpu import DimensionEnum
-from xdsl.ir import BlockArgument, Operation
+from xdsl.ir import Attribute, BlockArgument, Operation, SSAValue
 
 from lamina.diagnostics import LaminaError, location_text
 from lamina.dialects.hardware import gpu
 from lamina.dialects.hardware.gpu_target import GpuDescription, gpu_target_of
-from lamina.dialects.loop.types import is_memref, is_vector
+from lamina.dialects.hardware.nvgpu import TOKEN
+from lamina.dialects.loop.types import AnyMemRef, is_memref, is_vector
+from lamina.lowering.to_gpu_text.atomics import ATOMIC_CASES
+from lamina.lowering.to_gpu_text.communication import COMMUNICATION_CASES
 from lamina.lowering.to_gpu_text.forms import KERNEL_FORMS, KernelForm
+from lamina.lowering.to_gpu_text.fragments import FRAGMENT_CASES
+from lamina.lowering.to_gpu_text.remainder import REMAINDER_CASES
+from lamina.lowering.to_gpu_text.small_floats import without_bfloat
 from lamina.lowering.to_llvm_text.blocks import print_block
-from lamina.lowering.to_llvm_text.function import Case, FunctionPrinter
+from lamina.lowering.to_llvm_text.function import Case, FunctionPrinter, Typed
 from lamina.lowering.to_llvm_text.module import ModuleText, Program, symbol
 from lamina.lowering.to_llvm_text.printer import CASES
 from lamina.lowering.to_llvm_text.target import LlvmTarget
-from lamina.lowering.to_llvm_text.types import element_bytes, element_text, memory_text
+from lamina.lowering.to_llvm_text.types import element_bytes, element_text, memory_text, with_element
 
 ALIGNMENT = 16
+VECTOR_BITS = 128
+"""Of a part of a vector: what one thread loads at a time, at most."""
+INTRINSIC = re.compile(r"@(llvm\.[\w.]+)\(")
 POINTER = re.compile(r"\bptr ([%@][\w.$-]+)")
 HOST_ONLY = frozenset({"memref.alloc", "memref.dealloc", "memref.get_global", "func.call", "cf.assert", "scf.forall"})
 """Ops whose translation needs the call context, which a device does not have."""
@@ -31,9 +40,11 @@ HOST_ONLY = frozenset({"memref.alloc", "memref.dealloc", "memref.get_global", "f
 
 @dataclass(frozen=True)
 class KernelText:
-    """A kernel as LLVM IR, and what a launch has to know; `shared_memory` in bytes, `where` its source location.
+    """A kernel as LLVM IR, and what a launch has to know; `where` its source location.
 
-    `declarations` by symbol; `definitions`: shared memory and the kernel itself.
+    `shared_memory`: bytes that the text declares; `dynamic_shared_memory`: bytes that a launch has to ask for.
+    `declarations` by symbol; `definitions`: shared memory and the kernel itself. `origins`: where the first op stands
+    that calls an intrinsic, by its name.
     """
 
     name: str
@@ -43,6 +54,8 @@ class KernelText:
     threads: int
     shared_memory: int
     where: str | None
+    dynamic_shared_memory: int = 0
+    origins: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def text(self) -> str:
@@ -53,7 +66,8 @@ class KernelText:
 def module_text(kernels: Sequence[KernelText]) -> str:
     """An LLVM module with some kernels of one target."""
     declared = {symbol: text for kernel in kernels for symbol, text in kernel.declarations.items()}
-    defined = [text for kernel in kernels for text in kernel.definitions]
+    # Kernels share helper functions.
+    defined = dict.fromkeys(text for kernel in kernels for text in kernel.definitions)
     return "\n".join([f'target triple = "{kernels[0].form.triple}"', *declared.values(), *defined, "!0 = !{}", ""])
 
 
@@ -76,9 +90,13 @@ class KernelPrinter(FunctionPrinter):
         super().__init__(module)
         self.form = form
         self.spaces: dict[str, int] = {}
+        self.origins: dict[str, str] = {}
+        self.location: str | None = None
+        """Of the op that is being printed."""
 
     def value(self, text: str) -> str:
         qualified = self._qualified(text)
+        self._note(text)
         name = super().value(qualified)
         if text.startswith("getelementptr"):
             found = POINTER.search(text)
@@ -87,6 +105,7 @@ class KernelPrinter(FunctionPrinter):
         return name
 
     def emit(self, text: str) -> None:
+        self._note(text)
         super().emit(self._qualified(text))
 
     def alloca(self, text: str) -> str:
@@ -96,12 +115,24 @@ class KernelPrinter(FunctionPrinter):
             self.spaces[name] = space
         return name
 
+    def _note(self, text: str) -> None:
+        found = INTRINSIC.search(text)
+        if found is not None and self.location is not None:
+            self.origins.setdefault(found[1], self.location)
+
     def _qualified(self, text: str) -> str:
         def replace(found: re.Match[str]) -> str:
             space = self.spaces.get(found[1])
             return found[0] if space is None else f"ptr addrspace({space}) {found[1]}"
 
         return POINTER.sub(replace, text)
+
+    def flat(self, value: SSAValue) -> list[Typed]:
+        return [("i32", "0")] if value.type == TOKEN else super().flat(value)
+
+    def flat_types(self, type_: Attribute) -> tuple[str, ...]:
+        # Tokens order ops; there is nothing to pass on.
+        return ("i32",) if type_ == TOKEN else super().flat_types(type_)
 
     def position(self, op: Operation, text: str) -> None:
         """A position in the grid, as i64."""
@@ -112,15 +143,27 @@ class KernelPrinter(FunctionPrinter):
             found = self.reused(f"zext {self.form.index_type} {found} to i64")
         self.set(op.result, found)
 
-    def define(self, function: gpu.FuncOp) -> int:
-        """Print the kernel into its module; the bytes of shared memory that it has."""
+    def define(self, function: gpu.FuncOp) -> tuple[int, int]:
+        """Print the kernel into its module; bytes of shared memory that it declares, and that a launch asks for."""
         name = function.sym_name.data
         parameters: list[str] = []
-        shared = 0
+        sizes_of_shared = [_aligned_bytes(argument) for argument in function.workgroup]
+        shared = sum(sizes_of_shared)
+        dynamic_name = f"@{_plain(name)}__dynamic" if shared > self.form.static_shared_memory else None
+        if dynamic_name is not None:
+            space = self.form.spaces["workgroup"]
+            self.spaces[dynamic_name] = space
+            text = f"{dynamic_name} = external addrspace({space}) global [0 x i8], align {ALIGNMENT}"
+            self.module.define(dynamic_name, text)
+        taken = 0
         for position, argument in enumerate(function.body.block.args):
             own = f"%a{position}"
             if argument in function.workgroup:
-                shared += self._share(argument, f"@{_plain(name)}__shared{position}")
+                if dynamic_name is None:
+                    self._share(argument, f"@{_plain(name)}__shared{position}")
+                else:
+                    self._share_dynamically(argument, dynamic_name, taken)
+                taken += _aligned_bytes(argument)
             elif is_memref(argument.type):
                 dynamic = sum(1 for size in argument.type.get_shape() if size < 0)
                 sizes = [f"{own}.{number + 1}" for number in range(dynamic)]
@@ -134,21 +177,39 @@ class KernelPrinter(FunctionPrinter):
         head = f"define {self.form.convention} void {symbol(name)}({', '.join(parameters)})"
         attributes = self.form.attributes.format(threads=function.threads)
         size = f"!reqd_work_group_size !{{i32 {function.threads}, i32 1, i32 1}}"
-        self.module.define(symbol(name), f"{head} {attributes} {size} {{\n{self.body_text()}\n}}")
-        return shared
+        text = f"{head} {attributes} {size} {{\n{self.body_text()}\n}}"
+        self.module.define(symbol(name), text if self.form.has_bfloat else without_bfloat(text))
+        return (shared, 0) if dynamic_name is None else (0, shared)
 
-    def _share(self, argument: BlockArgument, name: str) -> int:
-        type_ = argument.type
-        if not is_memref(type_):
-            raise LaminaError(f"expected a workgroup buffer, found {type_}")
+    def _share_dynamically(self, argument: BlockArgument, name: str, start: int) -> None:
+        """A buffer in what a launch asks for, which lies behind one symbol of any size."""
+        type_ = _workgroup_type(argument)
+        pointer = self.value(f"getelementptr inbounds i8, ptr {name}, i64 {start}")
+        self.set(argument, self.dense_buffer(type_, pointer, list(type_.get_shape()), exclusive=True))
+
+    def _share(self, argument: BlockArgument, name: str) -> None:
+        type_ = _workgroup_type(argument)
         element = element_text(type_.get_element_type())
         space = self.form.spaces["workgroup"]
         count = prod(type_.get_shape())
         text = f"[{count} x {memory_text(element)}] poison, align {ALIGNMENT}"
-        self.module.define(name, f"{name} = internal addrspace({space}) global {text}")
+        definition = f"{name} = internal addrspace({space}) global {text}"
+        self.module.define(name, definition if self.form.has_bfloat else without_bfloat(definition))
         self.spaces[name] = space
         self.set(argument, self.dense_buffer(type_, name, list(type_.get_shape()), exclusive=True))
-        return count * element_bytes(element)
+
+
+def _workgroup_type(argument: SSAValue) -> AnyMemRef:
+    if not is_memref(argument.type):
+        raise LaminaError(f"expected a workgroup buffer, found {argument.type}")
+    return argument.type
+
+
+def _aligned_bytes(argument: SSAValue) -> int:
+    """The bytes of a workgroup buffer, as far as the next multiple of the alignment."""
+    type_ = _workgroup_type(argument)
+    used = prod(type_.get_shape()) * element_bytes(element_text(type_.get_element_type()))
+    return -(-used // ALIGNMENT) * ALIGNMENT
 
 
 def _scalar_parameter(printer: KernelPrinter, argument: BlockArgument, own: str) -> str:
@@ -187,18 +248,24 @@ def _refuse(printer: FunctionPrinter, op: Operation) -> None:
 
 
 def _extreme(comparison: str) -> Case:
-    """`arith.maximumf` and `minimumf` of scalars by comparisons: a NaN is what comes out."""
+    """`arith.maximumf` and `minimumf` by comparisons: a NaN is what comes out."""
 
     def case(printer: FunctionPrinter, op: Operation) -> None:
-        if is_vector(op.results[0].type):
-            raise LaminaError("vectors are not supported in kernels")
-        left, right = (printer.text(operand) for operand in op.operands)
-        type_ = element_text(op.results[0].type)
+        result = op.results[0]
+        if is_vector(result.type):
+            types = printer.layout(result.type).types
+            factors = (printer.parts(operand) for operand in op.operands)
+            printer.set_parts(result, [extreme(printer, *one) for one in zip(types, *factors, strict=True)])
+            return
+        printer.set(result, extreme(printer, element_text(result.type), *(printer.text(one) for one in op.operands)))
+
+    def extreme(printer: FunctionPrinter, type_: str, left: str, right: str) -> str:
+        flags = with_element(type_, "i1")
         chosen = printer.value(f"fcmp {comparison} {type_} {left}, {right}")
-        ordered = printer.value(f"select i1 {chosen}, {type_} {left}, {type_} {right}")
+        ordered = printer.value(f"select {flags} {chosen}, {type_} {left}, {type_} {right}")
         is_unordered = printer.value(f"fcmp uno {type_} {left}, {right}")
         either = printer.value(f"fadd {type_} {left}, {right}")
-        printer.set(op.results[0], printer.value(f"select i1 {is_unordered}, {type_} {either}, {type_} {ordered}"))
+        return printer.value(f"select {flags} {is_unordered}, {type_} {either}, {type_} {ordered}")
 
     return case
 
@@ -207,6 +274,7 @@ EXTREMES: Mapping[str, Case] = {"arith.maximumf": _extreme("ogt"), "arith.minimu
 
 GPU_CASES: Mapping[str, Case] = {
     **CASES,
+    **REMAINDER_CASES,
     **dict.fromkeys(HOST_ONLY, _refuse),
     "gpu.barrier": _barrier,
     "gpu.thread_id": _thread,
@@ -225,14 +293,33 @@ def _form(printer: FunctionPrinter) -> KernelForm:
     return _as_kernel(printer).form
 
 
+def _located(case: Case) -> Case:
+    def run(printer: FunctionPrinter, op: Operation) -> None:
+        kernel = _as_kernel(printer)
+        before, kernel.location = kernel.location, location_text(op.location)
+        case(printer, op)
+        kernel.location = before
+
+    return run
+
+
 def _print_kernel(function: gpu.FuncOp, target: GpuDescription) -> KernelText:
     form = KERNEL_FORMS[target.kind]
     name, where = function.sym_name.data, location_text(function.location)
-    cases = {**GPU_CASES, **EXTREMES} if form.quiet_extremes else GPU_CASES
-    module = ModuleText(Program(LlvmTarget(32, form.triple), {}, {}, {}, {}), cases)
+    cases = {
+        **GPU_CASES,
+        **COMMUNICATION_CASES[target.kind],
+        **ATOMIC_CASES[target.kind],
+        **FRAGMENT_CASES[target.kind],
+    }
+    if form.quiet_extremes:
+        cases |= EXTREMES
+    located = {name: _located(case) for name, case in cases.items()}
+    module = ModuleText(Program(LlvmTarget(VECTOR_BITS, form.triple), {}, {}, {}, {}), located)
     module.declarations.update(form.declarations)
+    printer = KernelPrinter(module, form)
     try:
-        shared = KernelPrinter(module, form).define(function)
+        shared, dynamic = printer.define(function)
     except LaminaError as error:
         error.message = f"kernel '{name}' for {target.name}: {error.message}"
         error.where = error.where or where
@@ -242,4 +329,6 @@ def _print_kernel(function: gpu.FuncOp, target: GpuDescription) -> KernelText:
             f"kernel '{name}': {', '.join(sorted(module.externals))} has no form on {target.name}", where=where
         )
     definitions = list(module.definitions.values())
-    return KernelText(name, form, module.declarations, definitions, function.threads, shared, where)
+    return KernelText(
+        name, form, module.declarations, definitions, function.threads, shared, where, dynamic, printer.origins
+    )

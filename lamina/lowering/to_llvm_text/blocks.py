@@ -90,7 +90,7 @@ class PartwiseRun:
         self.layout = None
 
 
-TERMINATORS = frozenset({"scf.yield", "scf.condition", "scf.forall.in_parallel"})
+TERMINATORS = frozenset({"scf.yield", "scf.condition", "scf.forall.in_parallel", "memref.atomic_yield"})
 
 
 def print_block(printer: FunctionPrinter, block: Block) -> Operation | None:

@@ -98,6 +98,17 @@ def float_intrinsic(name: str) -> Maker:
     return maker
 
 
+def scale_by_power(printer: FunctionPrinter, op: Operation) -> Compute:
+    """`llvm.ldexp` of a float and an i32."""
+
+    def compute(x: Sequence[str], source: str, result: str) -> str:
+        exponent = with_element(source, "i32")
+        arguments = [(source, x[0]), (exponent, x[1])]
+        return printer.value(printer.intrinsic("ldexp", result, arguments, [source, exponent]))
+
+    return compute
+
+
 def integer_instruction(opcode: str) -> Maker:
     """`opcode flags type a, b`"""
 
@@ -392,6 +403,7 @@ ELEMENTWISE: dict[str, Maker] = {
         }.items()
     },
     "vector.fma": float_intrinsic("fma"),
+    "cpu.ldexp": scale_by_power,
     "math.absi": integer_intrinsic("abs", NO_POISON),
     "math.ctlz": integer_intrinsic("ctlz", NO_POISON),
     "math.cttz": integer_intrinsic("cttz", NO_POISON),
@@ -403,7 +415,7 @@ ELEMENTWISE: dict[str, Maker] = {
 }  # fmt: skip
 """By op name: the loop level's ops are upstream's, whichever class defines them."""
 
-SOURCE_OPERAND = {"math.fpowi": 0}
+SOURCE_OPERAND = {"cpu.ldexp": 0, "math.fpowi": 0}
 """The operand whose type is the `source` type where it is not the last one."""
 
 

@@ -45,6 +45,8 @@ class FunctionPrinter:
         self.label = "entry"
         self.loop_depth = 0
         self.frame_is_dynamic = False
+        self.streams = False
+        """Whether stores past the caches have to be made visible at the end."""
         self.return_values: tuple[str, ...] = ()
         self._count = 0
         self._reused: dict[object, str] = {}

@@ -12,6 +12,7 @@ from lamina.lowering.to_llvm_text.abi import aggregate_type, argument_types
 from lamina.lowering.to_llvm_text.blocks import print_block
 from lamina.lowering.to_llvm_text.function import Case, FunctionPrinter, Typed
 from lamina.lowering.to_llvm_text.module import ModuleText, function_symbol, symbol
+from lamina.lowering.to_llvm_text.streaming import make_visible
 from lamina.lowering.to_llvm_text.types import element_text, memref_type
 from lamina.lowering.to_llvm_text.values import Scalar
 
@@ -100,6 +101,7 @@ def _passed(printer: FunctionPrinter, operand: SSAValue) -> list[Typed]:
 
 def return_(printer: FunctionPrinter, op: Operation) -> None:
     """`func.return`"""
+    make_visible(printer)
     operands = [(element_text(value.type), printer.text(value)) for value in op.operands]
     if len(operands) < 2:
         printer.emit(f"ret {operands[0][0]} {operands[0][1]}" if operands else "ret void")

@@ -12,6 +12,7 @@ from xdsl.dialects.builtin import (
     DenseResourceAttr,
     IntegerAttr,
     NoneAttr,
+    StringAttr,
     SymbolRefAttr,
 )
 from xdsl.ir import Attribute, Operation, SSAValue
@@ -21,9 +22,11 @@ from lamina.lowering.to_llvm_text.abi import ALLOCATE, CONSTANTS, OUT_OF_MEMORY,
 from lamina.lowering.to_llvm_text.elementwise import dense_values
 from lamina.lowering.to_llvm_text.module import escaped, symbol
 from lamina.lowering.to_llvm_text.segments import integers, mixed, operand_segments
+from lamina.lowering.to_llvm_text.streaming import stream, stream_lines
 from lamina.lowering.to_llvm_text.types import element_bytes, element_text, memory_text, memref_type
 from lamina.lowering.to_llvm_text.values import Buffer, Scalar
 from lamina.lowering.to_llvm_text.vector_transfer import load_scalar, store_scalar
+from lamina.passes.loop.streaming import LINES, STREAMED
 
 if TYPE_CHECKING:
     from lamina.lowering.to_llvm_text.function import Case, FunctionPrinter
@@ -346,7 +349,10 @@ def same_buffer(printer: FunctionPrinter, op: Operation) -> None:
 
 
 def copy(printer: FunctionPrinter, op: Operation) -> None:
-    """`memref.copy`: the trailing axes that lie densely in both buffers as one block, loops around it."""
+    """`memref.copy`: the trailing axes that lie densely in both buffers as one block, loops around it.
+
+    With `lamina.streamed` the stores go past the caches.
+    """
     source, target = (printer.buffer(operand) for operand in op.operands)
     sizes = [left if isinstance(left, int) else right for left, right in zip(source.sizes, target.sizes, strict=True)]
     block: Scalar = 1
@@ -373,6 +379,10 @@ def copy(printer: FunctionPrinter, op: Operation) -> None:
             store_scalar(printer, load_scalar(printer, pointers[1], source.element), pointers[0], target.element)
             return
         size = printer.multiply(block, element_bytes(source.element))
+        if STREAMED in op.attributes:
+            lines = op.attributes[STREAMED] == StringAttr(LINES) and isinstance(size, int)
+            (stream_lines if lines else stream)(printer, pointers[0], pointers[1], size)
+            return
         arguments = [("ptr", pointers[0]), ("ptr", pointers[1]), ("i64", str(size)), ("i1", "false")]
         printer.emit(printer.intrinsic("memmove", "void", arguments, ["ptr", "ptr", "i64"]))
 
@@ -380,9 +390,18 @@ def copy(printer: FunctionPrinter, op: Operation) -> None:
 
 
 def prefetch(printer: FunctionPrinter, op: Operation) -> None:
-    """`memref.prefetch`"""
+    """`memref.prefetch`; its address may lie behind the buffer, and so is not computed `inbounds`."""
     source, *indices = op.operands
-    pointer = _element_pointer(printer, printer.buffer(source), indices)
+    buffer = printer.buffer(source)
+    pointer, offset = buffer.pointer, buffer.offset
+    for index, stride in zip(indices, buffer.strides, strict=True):
+        step = printer.multiply(printer.scalar(index), stride)
+        if isinstance(step, int):
+            offset += step
+        else:
+            pointer = printer.reused(f"getelementptr {memory_text(buffer.element)}, ptr {pointer}, i64 {step}")
+    if offset:
+        pointer = printer.reused(f"getelementptr {memory_text(buffer.element)}, ptr {pointer}, i64 {offset}")
 
     def flag(name: str) -> int:
         attribute = op.properties.get(name) or op.attributes.get(name)

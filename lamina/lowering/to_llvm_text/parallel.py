@@ -13,6 +13,7 @@ from lamina.lowering.to_llvm_text.abi import PARALLEL_FOR, context_field
 from lamina.lowering.to_llvm_text.blocks import print_block
 from lamina.lowering.to_llvm_text.function import Case, FunctionPrinter, Typed
 from lamina.lowering.to_llvm_text.module import symbol
+from lamina.lowering.to_llvm_text.streaming import make_visible
 from lamina.lowering.to_llvm_text.types import element_text
 from lamina.lowering.to_llvm_text.values import Buffer, Scalar, Value, Vector
 
@@ -128,6 +129,7 @@ def _define_range(
         return ()
 
     inner.loop("%begin", "%end", 1, (), body)
+    make_visible(inner)
     inner.emit("ret void")
     parameters = ["ptr %context", "i64 %begin", "i64 %end"]
     for position, ((type_, _), exclusive) in enumerate(zip(closure.typed, closure.exclusive, strict=True)):

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 class Transfer:
     """Where the parts of a vector lie in a buffer, and which lanes exist.
 
-    `axes` gives the buffer's axis of every axis of the vector, None where the vector repeats one element.
+    `axes` gives the buffer's axis of every axis of the vector, None where the vector repeats one element. `alignment`:
+    bytes that the address is known to be a multiple of, where that is more than an element's.
     """
 
     printer: FunctionPrinter
@@ -35,6 +36,7 @@ class Transfer:
     axes: Sequence[int | None]
     in_bounds: Sequence[bool]
     mask: SSAValue | None
+    alignment: int = 1
 
     def __post_init__(self) -> None:
         self.strides: list[Scalar] = [0 if axis is None else self.buffer.strides[axis] for axis in self.axes]
@@ -153,7 +155,7 @@ def read_part(transfer: Transfer, part: int, otherwise: str) -> str:
     """Load a part; lanes that do not exist are `otherwise`, a vector operand."""
     printer, element = transfer.printer, transfer.layout.element
     memory, lanes = transfer.memory_type(part), transfer.lane_mask(part)
-    align = element_bytes(element)
+    align = max(transfer.alignment, element_bytes(element))
     if transfer.step == 1 and lanes == ALL_LANES:
         loaded = printer.value(f"load {memory}, ptr {transfer.address(part)}, align {align}")
         return from_memory(printer, loaded, memory, element)
@@ -175,7 +177,7 @@ def write_part(transfer: Transfer, part: int, operand: str) -> None:
     """Store the lanes of a part that exist."""
     printer, element = transfer.printer, transfer.layout.element
     memory, lanes = transfer.memory_type(part), transfer.lane_mask(part)
-    stored, align = to_memory(printer, operand, memory, element), element_bytes(element)
+    stored, align = to_memory(printer, operand, memory, element), max(transfer.alignment, element_bytes(element))
     if transfer.step == 1 and lanes == ALL_LANES:
         printer.emit(f"store {memory} {stored}, ptr {transfer.address(part)}, align {align}")
         return
@@ -271,20 +273,27 @@ def _direct(
     base: SSAValue,
     indices: Sequence[SSAValue],
     mask: SSAValue | None = None,
+    alignment: int = 1,
 ) -> Transfer:
     """The transfer of `vector.load` and its kind: the vector's axes are the buffer's last ones, all within bounds."""
     buffer, layout = printer.buffer(base), printer.layout(vector.type)
     rank = len(buffer.sizes)
     axes = list(range(rank - len(layout.shape), rank))
     return Transfer(
-        printer, buffer, [printer.scalar(index) for index in indices], layout, axes, [True] * len(axes), mask
+        printer, buffer, [printer.scalar(index) for index in indices], layout, axes, [True] * len(axes), mask, alignment
     )
+
+
+def _alignment(op: Operation) -> int:
+    """The bytes that an access is said to be aligned to, 1 where nothing is said."""
+    attribute = op.properties.get("alignment", op.attributes.get("alignment"))
+    return attribute.value.data if isinstance(attribute, IntegerAttr) else 1
 
 
 def load(printer: FunctionPrinter, op: Operation) -> None:
     """`vector.load`"""
     base, *indices = op.operands
-    transfer = _direct(printer, op.results[0], base, indices)
+    transfer = _direct(printer, op.results[0], base, indices, alignment=_alignment(op))
     parts = [read_part(transfer, part, "poison") for part in range(len(transfer.layout.types))]
     printer.set_parts(op.results[0], parts)
 
@@ -292,7 +301,7 @@ def load(printer: FunctionPrinter, op: Operation) -> None:
 def store(printer: FunctionPrinter, op: Operation) -> None:
     """`vector.store`"""
     vector, base, *indices = op.operands
-    transfer = _direct(printer, vector, base, indices)
+    transfer = _direct(printer, vector, base, indices, alignment=_alignment(op))
     for part, operand in enumerate(printer.parts(vector)):
         write_part(transfer, part, operand)
 

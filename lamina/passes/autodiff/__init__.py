@@ -1,7 +1,1 @@
-"""Automatic differentiation: `differentiate` adds derivatives of a function to its module."""
-
-from __future__ import annotations
-
-from lamina.passes.autodiff.functions import KINDS, differentiate
-
-__all__ = ["KINDS", "differentiate"]
+"""Automatic differentiation: the pass `differentiate`, rules by op family, and what they share."""

@@ -7,7 +7,7 @@ with the same engine. A value without an entry has the derivative zero.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, MutableMapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 from xdsl.dialects import func
@@ -16,6 +16,7 @@ from xdsl.rewriter import InsertPoint
 
 from lamina.diagnostics import LaminaError, location_text
 from lamina.dialects.graph.base import Differentiability, GraphOp
+from lamina.dialects.graph.construction import accumulation_type
 from lamina.passes.autodiff.builder import Derivative, DerivativeBuilder, is_real
 from lamina.passes.autodiff.rule import Rule
 
@@ -74,6 +75,8 @@ class Engine:
     region_rules: Mapping[type[Operation], RegionRule]
     callees: Callees
     max_iterations: int | None = None
+    _wide: dict[SSAValue, SSAValue] = field(default_factory=dict[SSAValue, SSAValue])
+    """For sums of narrow cotangents so far: those sums before they were rounded."""
 
     # ---- which values vary
 
@@ -149,7 +152,19 @@ class Engine:
         if part is None:
             return
         before = cotangents.get(value)
-        cotangents[value] = part if before is None else self.builder.add(before, part)
+        cotangents[value] = part if before is None else self._sum(before, part)
+
+    def _sum(self, before: SSAValue, part: SSAValue) -> SSAValue:
+        """The sum of two cotangents; those of f16 and bf16 are summed in f32, rounded when all parts are there."""
+        b = self.builder
+        narrow = b.element_type(before)
+        wide = accumulation_type(narrow)
+        if wide == narrow:
+            return b.add(before, part)
+        total = b.add(self._wide.get(before) or b.cast(before, wide), b.cast(part, wide))
+        rounded = b.cast(total, narrow)
+        self._wide[rounded] = total
+        return rounded
 
 
 def no_rule(op: Operation) -> LaminaError:

@@ -19,7 +19,15 @@ from xdsl.dialects.builtin import IntegerType
 from xdsl.ir import Block, Operation, Use
 
 from lamina.dialects.graph.dims import Dim, Shape, bounds, exact_quotient, product, static_size
-from lamina.passes.graph.roles import Role, first_row_axis, has_flag, integers_of, reduced_axes, role_of
+from lamina.passes.graph.roles import (
+    Role,
+    first_row_axis,
+    has_flag,
+    integers_of,
+    pads_leading_axes,
+    reduced_axes,
+    role_of,
+)
 from lamina.passes.graph.shape_analysis import ShapeAnalysis, is_tracked, tensor_type
 
 MAX_MEMBERS = 32
@@ -43,6 +51,12 @@ INDEX_ARITHMETIC = frozenset(
 
 TURNED = 8
 """From this many elements along both axes on, blocks are turned in registers: many times faster than one by one."""
+
+WINDOW_MOVEMENT = frozenset(
+    f"graph.{name}" for name in ("broadcast", "dynamic_broadcast", "reverse", "slice", "transpose")
+)
+"""Movement that a window reads its operand through, as it does through padding of other axes than the last. Anything
+else is stored first: in the window's kernel it would be stored as a whole, by the leading axes' iterations alone."""
 
 EPILOGUE_MOVEMENT = frozenset({"graph.broadcast", "graph.dynamic_broadcast"})
 
@@ -270,6 +284,8 @@ class BlockFusion:
             return self._placed(group, None, product(self._shape(op))) if fits else None
         if group.kind is Kind.CONTRACTION and op.name not in EPILOGUE_MOVEMENT:
             return None
+        if any(use.operation.name == "graph.reduce_window" for use in uses) and not self._feeds_windows(op):
+            return None
         if self._turns_blocks(op) and any(role_of(use.operation) is not Role.ELEMENTWISE for use in uses):
             return None
         return self._placed(group, None, self._evaluations(group, uses) or product(self._shape(op)))
@@ -304,6 +320,13 @@ class BlockFusion:
             return None
         shared = min(rows, group.rows) if group.kind is Kind.ROWS else rows
         return Placement(Level.FULL, Kind.ROWS, shared, group.domain, product(shape), anchor=op)
+
+    def _feeds_windows(self, op: Operation) -> bool:
+        """Whether a window reads its operand through a movement, or is so small that it may as well store it."""
+        if op.name in WINDOW_MOVEMENT or pads_leading_axes(op):
+            return True
+        elements = static_size(self._shape(op))
+        return elements is not None and elements <= SMALL_ROW
 
     def _turns_blocks(self, op: Operation) -> bool:
         """Whether a transpose moves the last axis and is fast by itself, or with elementwise ops, but not otherwise."""

@@ -60,6 +60,7 @@ _PER_AXIS = Part.PER_AXIS
 
 LAYOUT_PROPERTIES: Mapping[str, Mapping[str, Part]] = {
     "graph.batch_norm": _ALONG_AXIS,
+    "graph.group_norm": _ALONG_AXIS,
     "graph.softmax": _ALONG_AXIS,
     "graph.log_softmax": _ALONG_AXIS,
     "graph.cumulative": _ALONG_AXIS,

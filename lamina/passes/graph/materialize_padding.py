@@ -8,14 +8,14 @@ from typing import ClassVar
 
 import numpy as np
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import Float32Type, Float64Type, ModuleOp
 from xdsl.ir import Operation, SSAValue
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from lamina.context import resources_of
 from lamina.dialects.graph.constant import ConstantOp
 from lamina.dialects.graph.convolution import ConvolutionOp
-from lamina.dialects.graph.data_movement import PadOp
+from lamina.dialects.graph.data_movement import PadOp, TransposeOp
 from lamina.dialects.graph.properties import integers
 from lamina.dialects.graph.reduction import ReduceWindowOp, identity_of
 from lamina.dialects.graph.types import dtype_of
@@ -23,6 +23,9 @@ from lamina.passes.base import LaminaPass
 from lamina.passes.graph.infer_types import graph_functions
 from lamina.passes.graph.shape_analysis import tensor_type
 from lamina.resources import ResourceStore
+
+FEW_FEATURES = 4
+"""Colors of an image, say."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ class MaterializePaddingPass(LaminaPass):
 
 def _pad_convolution(op: ConvolutionOp, resources: ResourceStore) -> None:
     padding, dilation = op.padding.get_values(), op.lhs_dilation.get_values()
+    if _is_skipped(op):
+        return
     if not any(padding) and all(step == 1 for step in dilation):
         return
     order = op.input_order
@@ -64,6 +69,25 @@ def _pad_convolution(op: ConvolutionOp, resources: ResourceStore) -> None:
     op.operands[0] = _padded(op, op.lhs, np.float64(0), (low, high, interior), resources)
     op.properties["padding"] = integers((0,) * len(padding))
     op.properties["lhs_dilation"] = integers((1,) * len(dilation))
+
+
+def _is_skipped(op: ConvolutionOp) -> bool:
+    """Whether the kernel itself leaves out the taps on the padding: features last, one group or as many as features.
+
+    An image of a few features is turned first; what turns it writes the padding at no cost.
+    """
+    rank = len(op.input_order.permutation)
+    features = tensor_type(op.lhs.type).get_shape()[-1]
+    groups, outputs = op.feature_group_count.value.data, tensor_type(op.result.type).get_shape()[-1]
+    orders = (op.input_order.second, op.output_order.second, op.kernel_order.first)
+    return (
+        all(order == rank - 1 for order in orders)
+        and all(step == 1 for step in op.lhs_dilation.get_values())
+        and all(width >= 0 for width in op.padding.get_values())
+        and (groups == 1 or groups == outputs == features)
+        and isinstance(tensor_type(op.result.type).get_element_type(), Float32Type | Float64Type)
+        and not (isinstance(op.lhs.owner, TransposeOp) and 0 <= features <= FEW_FEATURES)
+    )
 
 
 def _pad_window(op: ReduceWindowOp, resources: ResourceStore) -> None:

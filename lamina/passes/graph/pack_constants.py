@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 from xdsl.context import Context
-from xdsl.dialects.builtin import DenseResourceAttr, ModuleOp
+from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, DenseResourceAttr, ModuleOp
 from xdsl.ir import SSAValue
 from xdsl.rewriter import InsertPoint, Rewriter
 
+from lamina import knobs
 from lamina.context import resources_of
 from lamina.dialects.graph.base import Array
-from lamina.dialects.graph.constant import ConstantOp
+from lamina.dialects.graph.constant import ConstantOp, constant_attribute
 from lamina.dialects.graph.construction import accumulation_type
 from lamina.dialects.graph.contraction import DotGeneralOp
 from lamina.dialects.graph.convolution import ConvolutionOp
 from lamina.dialects.graph.data_movement import TransposeOp
-from lamina.dialects.graph.packing import UnpackOp, pack
+from lamina.dialects.graph.packing import UnpackOp, pack, packed_shape
 from lamina.dialects.graph.types import dtype_of
 from lamina.passes.base import LaminaPass
 from lamina.passes.graph.infer_types import graph_functions
 from lamina.passes.graph.shape_analysis import tensor_type
 from lamina.passes.registers import panel_vectors, target_vector_bits
-from lamina.resources import ResourceStore
+from lamina.resources import ResourceStore, fresh_memory
 
+PackedValue: TypeAlias = "DenseIntOrFPElementsAttr | DenseResourceAttr"
+
+ALIGNMENT = 64
+"""Bytes: a packed constant begins where a cache line does."""
 MIN_PACKED_BYTES = 32 * 1024
 """Smaller weights lie in the first cache whatever their order is."""
 
@@ -48,7 +56,9 @@ class PackConstantsPass(LaminaPass):
 
     The axis cut is the last free one, in a convolution's kernel the output features where they are the last axis; a
     kernel function reads a panel from front to back, whatever the number of columns is. A
-    transpose of the constant is packed with it. Run after `prepare-contractions` and before `fold-constants`.
+    transpose of the constant is packed with it. As many constants are packed at once as the compiler has processes
+    (`LAMINA_COMPILE_WORKERS`): copying and hashing hold no lock. Run after `prepare-contractions` and before
+    `fold-constants`.
     """
 
     name = "pack-constants"
@@ -64,6 +74,7 @@ class PackConstantsPass(LaminaPass):
             for contraction in list(function.walk()):
                 if isinstance(contraction, DotGeneralOp | ConvolutionOp):
                     packer.visit(contraction)
+            packer.finish()
             self.count("packed", len(packer.known))
 
 
@@ -80,13 +91,25 @@ class _Source:
         return array if self.permutation is None else array.transpose(self.permutation)
 
 
+@dataclass
+class _Packed:
+    """A constant to pack, and the contractions that read it, each with the size of the axis that is cut."""
+
+    source: _Source
+    axis: int
+    tile: int
+    readers: list[tuple[DotGeneralOp | ConvolutionOp, int]] = field(
+        default_factory=list["tuple[DotGeneralOp | ConvolutionOp, int]"]
+    )
+
+
 class _Packer:
     """Packs the constants of one function, each once."""
 
     def __init__(self, resources: ResourceStore, vector_bits: int):
         self.resources = resources
         self.vector_bits = vector_bits
-        self.known: dict[tuple[object, ...], ConstantOp] = {}
+        self.known: dict[tuple[object, ...], _Packed] = {}
 
     def visit(self, op: DotGeneralOp | ConvolutionOp) -> None:
         """Pack the right operand of a contraction or convolution where that pays."""
@@ -103,10 +126,41 @@ class _Packer:
         tile = panel_vectors(columns, lanes, self.vector_bits) * lanes
         if columns <= tile:
             return
-        constant = self._packed(op, source, axis, tile)
-        unpack = UnpackOp(constant.result, axis, columns, location=op.location)
-        Rewriter.insert_op(unpack, InsertPoint.before(op))
-        op.operands[1] = unpack.result
+        key = (source.constant, source.permutation, axis, tile)
+        if key not in self.known:
+            self.known[key] = _Packed(source, axis, tile)
+        self.known[key].readers.append((op, columns))
+
+    def finish(self) -> None:
+        """Pack, and let the contractions read what has been packed."""
+        packs = list(self.known.values())
+        with ThreadPoolExecutor(knobs.COMPILE_WORKERS.value()) as threads:
+            values = list(threads.map(self._pack, packs, self._memory(packs)))
+        for packed, value in zip(packs, values, strict=True):
+            original = packed.source.constant
+            constant = ConstantOp(value, original.location)
+            constant.result.name_hint = original.result.name_hint
+            Rewriter.insert_op(constant, InsertPoint.after(original))
+            for op, columns in packed.readers:
+                unpack = UnpackOp(constant.result, packed.axis, columns, location=op.location)
+                Rewriter.insert_op(unpack, InsertPoint.before(op))
+                op.operands[1] = unpack.result
+
+    def _memory(self, packs: Sequence[_Packed]) -> Sequence[Array]:
+        """An array for each: parts of one."""
+        sources = [packed.source.array(self.resources) for packed in packs]
+        shapes = [packed_shape(one.shape, packed.axis, packed.tile) for one, packed in zip(sources, packs, strict=True)]
+        sizes = [math.prod(shape) * one.itemsize for shape, one in zip(shapes, sources, strict=True)]
+        ends = list(itertools.accumulate(size + -size % ALIGNMENT for size in sizes))
+        memory = fresh_memory(ends[-1] if ends else 0)
+        return [
+            memory[start : start + size].view(one.dtype).reshape(shape)
+            for start, size, shape, one in zip((0, *ends), sizes, shapes, sources, strict=False)
+        ]
+
+    def _pack(self, packed: _Packed, memory: Array) -> PackedValue:
+        array = pack(packed.source.array(self.resources), packed.axis, packed.tile, memory)
+        return constant_attribute(array, self.resources)
 
     def _source(self, value: SSAValue) -> _Source | None:
         owner, permutation = value.owner, None
@@ -116,17 +170,6 @@ class _Packer:
         if not isinstance(owner, ConstantOp) or not isinstance(owner.value, DenseResourceAttr):
             return None
         return _Source(owner, permutation) if owner.value.resource_handle.data in self.resources else None
-
-    def _packed(self, op: DotGeneralOp | ConvolutionOp, source: _Source, axis: int, tile: int) -> ConstantOp:
-        key = (source.constant, source.permutation, axis, tile)
-        found = self.known.get(key)
-        if found is None:
-            array = pack(source.array(self.resources), axis, tile)
-            found = ConstantOp.from_array(array, self.resources, source.constant.location)
-            found.result.name_hint = source.constant.result.name_hint
-            Rewriter.insert_op(found, InsertPoint.after(source.constant))
-            self.known[key] = found
-        return found
 
 
 def _column_axis(op: DotGeneralOp | ConvolutionOp) -> int | None:

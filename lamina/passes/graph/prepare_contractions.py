@@ -10,6 +10,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import SSAValue
 from xdsl.pattern_rewriter import PatternRewriter, RewritePattern, op_type_rewrite_pattern
 
+from lamina.dialects.graph.constant import ConstantOp
 from lamina.dialects.graph.contraction import DotGeneralOp
 from lamina.dialects.graph.data_movement import TransposeOp
 from lamina.dialects.graph.properties import integers
@@ -27,7 +28,8 @@ class PrepareContractionsPass(LaminaPass):
     ```
 
     Vectors run along the last free axis of the right operand. A right operand without free axes (a vector) changes
-    places with the left one: the result's axes stay in order. Transposes of constants are left to `fold-constants`;
+    places with the left one: the result's axes stay in order. What a vector is multiplied with stays as it is, unless
+    it is a constant. Transposes of constants are left to `fold-constants`;
     run `canonicalize` before, not after: it lets contractions absorb transposes.
     """
 
@@ -58,6 +60,9 @@ class TransposeRight(RewritePattern):
     def match_and_rewrite(self, op: DotGeneralOp, rewriter: PatternRewriter, /) -> None:
         batch, free, contracted = op.rhs_axes
         if not free or free[-1] == len(batch) + len(free) + len(contracted) - 1:
+            return
+        # A vector meets the rows of a matrix, one sum each, in less time than the matrix is turned in.
+        if not op.lhs_axes[1] and not isinstance(op.rhs.owner, ConstantOp):
             return
         transpose = TransposeOp(op.rhs, (*batch, *contracted, *free))
         axes = range(len(batch)), range(len(batch), len(batch) + len(contracted))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum, auto
 
-from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr
+from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, StringAttr
 from xdsl.ir import Operation
 
 from lamina.dialects.graph.base import GraphOp
@@ -82,6 +82,13 @@ def integer_of(op: Operation, name: str) -> int:
 def has_flag(op: Operation, name: str) -> bool:
     """Whether a unit property is present."""
     return name in op.properties
+
+
+def pads_leading_axes(op: Operation) -> bool:
+    """Whether an op puts a constant around a tensor, along other axes than the last: rows are read as they are."""
+    if op.name != "graph.pad" or op.properties["mode"] != StringAttr("constant") or any(integers_of(op, "interior")):
+        return False
+    return not any(amount and amount[-1] for amount in (integers_of(op, "low"), integers_of(op, "high")))
 
 
 def operand_rank(op: Operation) -> int:

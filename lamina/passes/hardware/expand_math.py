@@ -7,18 +7,25 @@ from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
 from xdsl.context import Context
-from xdsl.dialects import func
+from xdsl.dialects import func, math
 from xdsl.dialects.builtin import BFloat16Type, Float16Type, ModuleOp, f32, f64
 from xdsl.ir import Attribute, Operation
 
 from lamina.passes.base import LaminaPass
-from lamina.passes.hardware import exponential, trigonometric
+from lamina.passes.hardware import exponential, trigonometric, wide_trigonometric
 from lamina.passes.hardware.error_function import erf
 from lamina.passes.hardware.expressions import Expression
 from lamina.passes.loop.emitter import Constants, Emitter
+from lamina.passes.registers import has_target_feature
 
 KERNEL = "gpu.func"
 """The functions of a device; by name, since only GPU targets load that dialect."""
+
+NON_POSITIVE = "lamina.non_positive"
+"""On `math.exp`: the operand is never above 0 (it may be NaN), so that it need not be kept from overflowing."""
+
+SCALING_FEATURE = "avx512f"
+"""The feature of targets with an instruction for x · 2ⁿ."""
 
 Expansion: TypeAlias = Callable[..., Expression]
 
@@ -64,13 +71,22 @@ RULES: Mapping[str, Rule] = {
 """By op name. What has no rule in a format stays: the printer calls the C library for it, element by element."""
 
 
+DEVICE_RULES: Mapping[str, Rule] = {
+    "math.cos": Rule(wide_trigonometric.cos, {f64: 1.0}),
+    "math.sin": Rule(wide_trigonometric.sin, {f64: 1.0}),
+    "math.tan": Rule(wide_trigonometric.tan, {f64: 2.1}),
+}
+"""For kernels of a device, which has no C library: what `RULES` has not in a format. Not for all arguments."""
+
+
 @dataclass(frozen=True)
 class ExpandMathPass(LaminaPass):
     """Transcendental functions become polynomials and rational functions, on scalars and on n-D vectors.
 
     `%y = math.exp %x : vector<8x48xf32>` becomes about twenty `arith` and `math.fma` ops on the same type. f16 and bf16
     are computed in f32. NaN gives NaN, infinities and signed zeros give what C's functions give; results may be
-    subnormal. Constants go to the start of the function, where equal ones are shared.
+    subnormal. Constants go to the start of the function, where equal ones are shared. `cpu.ldexp` stands for a product
+    with a power of two where `lamina.target` has a feature for it.
     """
 
     name = "expand-math"
@@ -79,26 +95,32 @@ class ExpandMathPass(LaminaPass):
     ensures: ClassVar[frozenset[str]] = frozenset({"math-expanded"})
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
+        scales = has_target_feature(op, SCALING_FEATURE)
         for function in op.walk():
             if (not isinstance(function, func.FuncOp) and function.name != KERNEL) or not function.regions[0].blocks:
                 continue
             constants = Constants(function.regions[0].block)
             for nested in [nested for nested in function.walk() if nested.name in RULES]:
-                expand(nested, constants)
+                expand(nested, constants, scales=scales and isinstance(function, func.FuncOp))
+            if function.name == KERNEL:
+                for nested in [nested for nested in function.walk() if nested.name in DEVICE_RULES]:
+                    expand(nested, constants, rule=DEVICE_RULES[nested.name])
 
 
-def expand(op: Operation, constants: Constants) -> None:
-    """Replace one op by its rule, where it has one for the format."""
-    rule = RULES[op.name]
+def expand(op: Operation, constants: Constants, *, scales: bool = False, rule: Rule | None = None) -> None:
+    """Replace one op by its rule (or another one), where that has the format; `scales`: the target has `cpu.ldexp` in
+    hardware."""
+    rule = rule or RULES[op.name]
     emitter = Emitter.ahead_of(op, constants)
-    operands = [Expression(operand, emitter) for operand in op.operands]
+    operands = [Expression(operand, emitter, scales) for operand in op.operands]
     element = operands[0].element
     small = isinstance(element, Float16Type | BFloat16Type)
     if (f32 if small else element) not in rule.accuracy:
         return
     if small:
         operands = [operand.convert(f32) for operand in operands]
-    result = rule.expansion(*operands)
+    bounded = isinstance(op, math.ExpOp) and NON_POSITIVE in op.attributes
+    result = exponential.exp(operands[0], non_positive=True) if bounded else rule.expansion(*operands)
     if small:
         result = result.convert(element)
     result.value.name_hint = op.results[0].name_hint

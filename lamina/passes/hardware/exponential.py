@@ -74,15 +74,18 @@ def _reduced(x: Expression) -> tuple[Expression, Expression]:
     return shifted, k.fma(-table.ln2_low, k.fma(-table.ln2_high, x))
 
 
-def _scaled_power(shifted: Expression, half: Expression, mantissa: Expression) -> Expression:
-    """mantissa · 2ᵏ in two factors, so that the result may be subnormal or overflow though each factor is normal.
+def _scaled_power(shifted: Expression, mantissa: Expression) -> Expression:
+    """mantissa · 2ᵏ, where the low bits of `shifted` are k + 2·bias; the result may be subnormal or infinite.
 
-    The low bits of `shifted` are k + 2·bias, those of `half` about k/2 + bias; what is above is shifted out.
+    One operation where the target has one; else two factors of about half the exponent, each of them normal. What is
+    above the low bits is shifted out.
     """
     format_ = mantissa.format
-    first = half.bits()
-    second = shifted.bits() - first
-    return mantissa * _power_of_two(first, format_) * _power_of_two(second, format_)
+    bits = shifted.bits()
+    if mantissa.scales and format_ is F32:
+        return mantissa.ldexp(bits - int.from_bytes(_packed(format_.shifter + 2 * format_.bias, format_), "little"))
+    first = bits >> 1
+    return mantissa * _power_of_two(first, format_) * _power_of_two(bits - first, format_)
 
 
 def _exponential_parts(x: Expression) -> tuple[Expression, Expression]:
@@ -93,18 +96,17 @@ def _exponential_parts(x: Expression) -> tuple[Expression, Expression]:
     return r.polynomial(EXPONENTIAL[format_.fraction].polynomial).fma(r * r, r), scale
 
 
-def exp(x: Expression, factor: float = 1.0) -> Expression:
-    """factor · eˣ for a factor that is a power of two (applied before overflow).
+def exp(x: Expression, factor: float = 1.0, *, non_positive: bool = False) -> Expression:
+    """factor · eˣ for a factor that is a power of two (applied before overflow); `non_positive`: x is never above 0.
 
-    Cody and Waite's reduction x = k ln2 + r, a polynomial on |r| ≤ ln2/2, then 2ᵏ in two factors.
+    Cody and Waite's reduction x = k ln2 + r, a polynomial on |r| ≤ ln2/2, then 2ᵏ.
     """
     format_ = x.format
     table = EXPONENTIAL[format_.fraction]
-    x = x.clamp(table.low, table.high)
+    x = x.maximum(table.low) if non_positive else x.clamp(table.low, table.high)
     shifted, r = _reduced(x)
-    half = x.fma(0.5 * LOG2_E, format_.shifter + format_.bias)
     mantissa = r.polynomial(table.polynomial).fma(r * r, r + 1.0)
-    return _scaled_power(shifted, half, mantissa if factor == 1.0 else mantissa * factor)
+    return _scaled_power(shifted, mantissa if factor == 1.0 else mantissa * factor)
 
 
 def exp2(x: Expression) -> Expression:
@@ -115,9 +117,8 @@ def exp2(x: Expression) -> Expression:
     shifter = format_.shifter + 2 * format_.bias
     shifted = x + shifter
     r = (x - (shifted - shifter)) * LN2
-    half = x.fma(0.5, format_.shifter + format_.bias)
     mantissa = r.polynomial(table.polynomial).fma(r * r, r + 1.0)
-    return _scaled_power(shifted, half, mantissa)
+    return _scaled_power(shifted, mantissa)
 
 
 def expm1(x: Expression) -> Expression:

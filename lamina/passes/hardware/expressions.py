@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from xdsl.dialects import math
 from xdsl.dialects.builtin import (
@@ -20,6 +20,7 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.ir import Attribute, Operation, SSAValue
 
+from lamina.dialects.hardware.cpu import LdexpOp
 from lamina.dialects.loop import arith
 from lamina.dialects.loop.arith import same_shape
 from lamina.dialects.loop.types import is_vector
@@ -77,6 +78,8 @@ class Expression:
 
     value: SSAValue
     emitter: Emitter
+    scales: bool = False
+    """Whether the target multiplies by a power of two in one operation, `cpu.ldexp`."""
 
     @property
     def element(self) -> Attribute:
@@ -97,7 +100,7 @@ class Expression:
         op = op_type.create(operands=[operand.value for operand in operands], result_types=[type_])
         for name, attribute in DEFAULT_PROPERTIES.get(op_type, ()):
             op.properties[name] = attribute
-        return Expression(self.emitter.value(op), self.emitter)
+        return replace(self, value=self.emitter.value(op))
 
     def constant(self, number: float, element: Attribute | None = None) -> Expression:
         """A number in this expression's shape, in its element type unless another is given."""
@@ -106,7 +109,7 @@ class Expression:
         type_ = same_shape(self.value.type, element)
         emitter = self.emitter
         constant = emitter.splat(attribute, type_) if is_vector(type_) else emitter.constants.get(attribute, type_)
-        return Expression(constant, emitter)
+        return replace(self, value=constant)
 
     def _operand(self, other: Expression | float) -> Expression:
         return other if isinstance(other, Expression) else self.constant(other)
@@ -179,6 +182,10 @@ class Expression:
         """The magnitude."""
         return self.apply(math.AbsFOp, self)
 
+    def ldexp(self, exponent: Expression) -> Expression:
+        """self · 2ⁿ of an integer n, rounded once."""
+        return self.apply(LdexpOp, self, exponent)
+
     def sqrt(self) -> Expression:
         """The square root."""
         return self.apply(math.SqrtOp, self)
@@ -228,7 +235,7 @@ class Expression:
         is_float = isinstance(self.element, AnyFloat)
         op_type = arith.CmpfOp if is_float else arith.CmpiOp
         op = op_type(self.value, self._operand(other).value, COMPARISONS[operator][0 if is_float else 1])
-        return Expression(self.emitter.value(op), self.emitter)
+        return replace(self, value=self.emitter.value(op))
 
     def select(self, on_true: Expression, on_false: Expression | float) -> Expression:
         """`on_true` where this i1 holds, else `on_false`."""

@@ -15,13 +15,14 @@ from lamina.passes.loop.bufferizer import ALIGNMENT
 from lamina.passes.loop.emitter import Constants, Emitter, Index, memref_type, row_major_strides
 from lamina.passes.loop.restrict import Part, Views, restrict
 from lamina.passes.loop.stages import Group
+from lamina.passes.loop.streaming import copy_streamed, streamed_destinations
 from lamina.passes.loop.structured import SCHEDULE, StructuredOp, extent, iterators_of, maps_of
 
 BLOCK = 4096
 """Elements of one block: long enough to pay for a task, short enough that temporaries stay in L1."""
 
 
-def collapse_elementwise(group: Group, constants: Constants) -> bool:
+def collapse_elementwise(group: Group, constants: Constants, threshold: int | None = None) -> bool:
     """Run purely elementwise stages over one long axis in blocks; False, and nothing changed, where they are not that.
 
         linalg.generic {identity maps} ins(%x : memref<64x96xf32>) outs(%y : memref<64x96xf32>)
@@ -31,6 +32,8 @@ def collapse_elementwise(group: Group, constants: Constants) -> bool:
           %size = min(4096, 6144 - %b)
           linalg.generic ins(%x1[%b] [%size]) outs(%y1[%b] [%size])
         }
+
+    Destinations of more than `threshold` bytes are streamed: computed in a scratch buffer and copied past the caches.
     """
     if not all(_is_elementwise(op) for op in group.ops):
         return False
@@ -40,6 +43,7 @@ def collapse_elementwise(group: Group, constants: Constants) -> bool:
     total = emitter.product(sizes)
     flat = _FlatBuffers(emitter, total)
     temporaries = [flat.of(buffer) for buffer in group.temporaries()]
+    streamed = [flat.of(buffer) for buffer in streamed_destinations(group, threshold)]
     ops = [_flattened(emitter, op, flat) for op in group.ops]
     length = BLOCK if not isinstance(total, int) else min(BLOCK, total)
     divides = isinstance(total, int) and length > 0 and total % length == 0
@@ -47,10 +51,13 @@ def collapse_elementwise(group: Group, constants: Constants) -> bool:
     def body(inner: Emitter, positions: Sequence[SSAValue]) -> None:
         (start,) = positions
         size = length if divides else inner.minimum(inner.subtract(total, start), length)
-        views = Views({buffer: _scratch(inner, buffer, length, size) for buffer in temporaries})
+        scratch = {buffer: _scratch(inner, buffer, length, size) for buffer in (*temporaries, *streamed)}
+        views = Views(scratch)
         for op in ops:
             copy = restrict(inner, op, {0: Part(start, size)}, views)
             copy.attributes.pop(SCHEDULE, None)
+        for buffer in streamed:
+            copy_streamed(inner, scratch[buffer], inner.subview(buffer, [start], [size]))
 
     grain: Attribute = IntegerAttr(max(1, group.schedule.grain * _inner_size(group, sizes) // BLOCK), i64)
     emitter.forall([total], [max(1, length)], body, {"lamina.grain": grain})

@@ -9,8 +9,8 @@ from typing import ClassVar, Final
 
 from xdsl.context import Context
 from xdsl.dialects import func
-from xdsl.dialects.builtin import AffineMapAttr, ArrayAttr, ModuleOp
-from xdsl.ir import Block, Operation, SSAValue
+from xdsl.dialects.builtin import AffineMapAttr, ArrayAttr, IntegerAttr, ModuleOp, i64
+from xdsl.ir import Block, SSAValue
 from xdsl.ir.affine import AffineDimExpr, AffineMap
 
 from lamina.dialects.loop.types import is_memref
@@ -18,6 +18,7 @@ from lamina.dialects.tensor import linalg
 from lamina.passes.base import LaminaPass
 from lamina.passes.loop.cleanup import erase_dead_ops
 from lamina.passes.loop.emitter import Constants, Emitter, Index
+from lamina.passes.loop.inner_axes import merge_inner_axes
 from lamina.passes.loop.structured import (
     StructuredOp,
     body_block,
@@ -27,6 +28,9 @@ from lamina.passes.loop.structured import (
     maps_of,
     require_buffers,
 )
+
+JAMMED: Final = 8
+"""Steps of a reduction that one pass over a row of its results makes."""
 
 SHORT_REDUCTION: Final = 16
 """So many steps of a reduction, at most, are unrolled inside the loop over what is contiguous."""
@@ -46,7 +50,9 @@ class LinalgToLoopsPass(LaminaPass):
           memref.store %sum, %y[%i]
         }
 
-    Short reductions become innermost first: a window of pooling is taken in the loop over the row of the result.
+    Short reductions become innermost first: a window of pooling is taken in the loop over the row of the result. A
+    longer one, outside the loop over a row of its results, makes several steps in one pass over that row. Axes that
+    are one piece of memory in all operands become one.
     """
 
     name = "linalg-to-loops"
@@ -76,6 +82,7 @@ def lower_function(function: func.FuncOp) -> None:
 def lower_structured(emitter: Emitter, op: StructuredOp) -> None:
     """Emit the loop nest of one op; the op's body is moved there."""
     if isinstance(op, linalg.GenericOp):
+        merge_inner_axes(emitter, op)
         _short_reductions_inside(emitter, op)
     parallel = iterators_of(op)
     extents = [extent(emitter, op, dim) for dim in range(len(parallel))]
@@ -93,7 +100,7 @@ def _short_reductions_inside(emitter: Emitter, op: linalg.GenericOp) -> None:
     """
     kinds = iterators_of(op)
     reduced = [dim for dim, parallel in enumerate(kinds) if not parallel]
-    if not reduced or not kinds[-1] or any(inner.regions or _is_index(inner) for inner in op.body.walk()):
+    if not reduced or not kinds[-1] or any(inner.regions for inner in op.body.walk()):
         return
     sizes = [extent(emitter, op, dim) for dim in reduced]
     known = [size for size in sizes if isinstance(size, int)]
@@ -110,10 +117,9 @@ def _short_reductions_inside(emitter: Emitter, op: linalg.GenericOp) -> None:
     ]
     op.properties["indexing_maps"] = ArrayAttr([AffineMapAttr(map_) for map_ in maps])
     op.properties["iterator_types"] = ArrayAttr([list(op.iterator_types)[dim] for dim in order])
-
-
-def _is_index(op: Operation) -> bool:
-    return isinstance(op, linalg.IndexOp)
+    for inner in op.body.walk():
+        if isinstance(inner, linalg.IndexOp):
+            inner.properties["dim"] = IntegerAttr(order.index(inner.dim.value.data), i64)
 
 
 def lower_at(emitter: Emitter, op: StructuredOp, extents: Sequence[Index], positions: Sequence[Index]) -> None:
@@ -139,11 +145,70 @@ class _Nest:
         if self.extents[len(positions)] == 1:
             self.outer(emitter, [*positions, 0])
             return
+        if len(positions) == len(self.extents) - 2 and self._may_be_jammed():
+            self._jammed(emitter, positions)
+            return
 
         def run(inner: Emitter, index: SSAValue) -> None:
             self.outer(inner, [*positions, index])
 
         emitter.loop(0, self.extents[len(positions)], 1, run)
+
+    def _may_be_jammed(self) -> bool:
+        """Whether the last two loops are a reduction around a row of results, with nothing but arithmetic inside."""
+        kinds = iterators_of(self.op)
+        if kinds[-2] or not kinds[-1] or self.carried_from != len(self.extents):
+            return False
+        steps = self.extents[-2]
+        if isinstance(steps, int) and steps < 2 * JAMMED:
+            return False
+        reduction = len(kinds) - 2
+        inputs = len(self.op.inputs)
+        if any(reduction in result.used_dims() for map_ in self.maps[inputs:] for result in map_.results):
+            return False
+        return not any(inner.regions or isinstance(inner, linalg.IndexOp) for inner in list(self.block.ops))
+
+    def _jammed(self, emitter: Emitter, positions: list[Index]) -> None:
+        """Several steps of the reduction in one pass over the row of results: fewer loads and stores of these."""
+        steps, count = self.extents[-2:]
+        whole = emitter.round_down(steps, JAMMED)
+
+        def several(outer: Emitter, first: SSAValue) -> None:
+            at = [outer.add(first, step) for step in range(JAMMED)]
+            outer.loop(0, count, 1, lambda inner, place: self._steps(inner, [[*positions, each, place] for each in at]))
+
+        def one(outer: Emitter, step: SSAValue) -> None:
+            outer.loop(0, count, 1, lambda inner, place: self._steps(inner, [[*positions, step, place]]))
+
+        emitter.loop(0, whole, JAMMED, several)
+        if whole != steps:
+            emitter.loop(whole, steps, 1, one)
+
+    def _steps(self, emitter: Emitter, positions: Sequence[list[Index]]) -> None:
+        """The body at some steps of a reduction, in order; copies of its ops."""
+        inputs = len(self.op.inputs)
+        cells = [self._cell(emitter, index, positions[0]) for index in range(len(self.op.outputs))]
+        values: list[SSAValue] = [
+            emitter.load(output, cell) for output, cell in zip(self.op.outputs, cells, strict=True)
+        ]
+        *ops, terminator = self.block.ops
+        for place in positions:
+            mapping: dict[SSAValue, SSAValue] = {}
+            for number, (operand, argument) in enumerate(zip(self.op.operands, self.block.args, strict=True)):
+                if number >= inputs:
+                    mapping[argument] = values[number - inputs]
+                elif argument.uses and is_memref(operand.type):
+                    cell = [emit_affine(emitter, expression, place) for expression in self.maps[number].results]
+                    mapping[argument] = emitter.load(operand, cell)
+                elif argument.uses:
+                    mapping[argument] = operand
+            for op in ops:
+                location, emitter.location = emitter.location, op.location
+                emitter.append(op.clone(mapping))
+                emitter.location = location
+            values = [mapping.get(value, value) for value in terminator.operands]
+        for output, cell, value in zip(self.op.outputs, cells, values, strict=True):
+            emitter.store(value, output, cell)
 
     def _inside(self, emitter: Emitter, positions: list[Index]) -> None:
         if self.carried_from == len(self.extents):

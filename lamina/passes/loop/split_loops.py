@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 from xdsl.context import Context
 from xdsl.dialects import func
 from xdsl.dialects.builtin import IndexType, ModuleOp
-from xdsl.ir import Block, Operation, SSAValue
+from xdsl.ir import Block, Operation, Region, SSAValue
 
 from lamina.dialects.loop import arith, memref, scf
 from lamina.passes.base import LaminaPass
@@ -43,7 +43,8 @@ class SplitLoopsPass(LaminaPass):
 
     In each part the comparisons, and minima and maxima of positions and constants, are known; loads that only the other
     part needs are gone. So concatenation and padding become copies. Loops of static extent with step 1 that carry
-    nothing are split, into five parts at most.
+    nothing are split, into five parts at most. Before that, a condition in the body that is the same at every position
+    (whether a row lies inside a border) is asked once, ahead of a loop for either answer.
     """
 
     name = "split-loops"
@@ -60,17 +61,21 @@ class SplitLoopsPass(LaminaPass):
 def split_function(function: func.FuncOp) -> int:
     """Split the loops of one function; gives how many parts there are."""
     constants = Constants(function.body.block)
-    parts = 0
+    parts = _unswitch_loops(function, constants)
     for op in [op for op in function.walk() if isinstance(op, scf.ForOp)]:
         bounds = _static_bounds(op)
         points = [] if bounds is None else _points(op.body.block, *bounds)
         if bounds is None or not points or len(points) >= MAX_PARTS:
             continue
         edges = [bounds[0], *points, bounds[1]]
+        found = [_Part.of_loop(op, low, high) for low, high in pairwise(edges)]
+        if any(part is None for part in found):
+            continue
         emitter = Emitter.ahead_of(op, constants)
-        for low, high in pairwise(edges):
-            _emit_part(emitter, op, low, high)
-        parts += len(edges) - 1
+        for part in found:
+            if part is not None:
+                _emit_part(emitter, part)
+        parts += len(found)
         op.detach()
         op.erase()
     if parts:
@@ -78,13 +83,102 @@ def split_function(function: func.FuncOp) -> int:
     return parts
 
 
+# ---- conditions that are the same at every position
+
+
+def _unswitch_loops(function: func.FuncOp, constants: Constants) -> int:
+    """Move conditions out of the innermost loops of a function; gives how many loops there are in their places."""
+    loops = [op for op in function.walk() if isinstance(op, scf.ForOp) and not op.iter_args]
+    made = 0
+    while loops:
+        op = loops.pop()
+        condition = _fixed_condition(op)
+        if condition is not None:
+            loops += _unswitch(op, condition, constants)
+            made += 2
+    return made
+
+
+def _fixed_condition(op: scf.ForOp) -> scf.IfOp | None:
+    """The only op with regions of a loop's body, where its condition does not depend on the loop."""
+    nested = [inner for inner in op.body.block.ops if inner.regions]
+    if len(nested) != 1 or not isinstance(nested[0], scf.IfOp) or not isinstance(known_index(op.step), int):
+        return None
+    small = sum(1 for _ in op.walk()) <= MAX_OPS
+    return nested[0] if small and _depended_on(nested[0].cond, op.body.block) is not None else None
+
+
+def _depended_on(value: SSAValue, block: Block) -> set[Operation] | None:
+    """The ops of a loop's body that a value comes from; None where it differs between positions."""
+    found: set[Operation] = set()
+    pending = [value]
+    while pending:
+        owner = pending.pop().owner
+        if owner is block:
+            return None
+        if isinstance(owner, Operation) and owner.parent is block and owner not in found:
+            if not owner.name.startswith("arith.") or "div" in owner.name or "rem" in owner.name:
+                return None
+            found.add(owner)
+            pending += owner.operands
+    return found
+
+
+def _unswitch(op: scf.ForOp, condition: scf.IfOp, constants: Constants) -> list[scf.ForOp]:
+    """Put a loop for either answer in place of a loop; gives the two."""
+    block = op.body.block
+    outside = Emitter.ahead_of(op, constants)
+    fixed = _depended_on(condition.cond, block) or set()
+    mapping: dict[SSAValue, SSAValue] = {}
+    for inner in block.ops:
+        if inner in fixed:
+            _copy(outside, inner, mapping)
+    loops: list[scf.ForOp] = []
+
+    def side(answer: Region) -> Callable[[Emitter], None]:
+        def body(inside: Emitter, position: SSAValue) -> None:
+            known = {**mapping, block.args[0]: position}
+            for inner in block.ops:
+                if inner is condition:
+                    for one in answer.block.ops if answer.blocks else ():
+                        _copy(inside, one, known)
+                    yielded = answer.block.last_op.operands if answer.blocks and answer.block.last_op else ()
+                    known.update(zip(condition.results, (known.get(value, value) for value in yielded), strict=True))
+                elif inner not in fixed:
+                    _copy(inside, inner, known)
+
+        def emit(emitter: Emitter) -> None:
+            step = known_index(op.step)
+            emitter.loop(op.lb, op.ub, step if isinstance(step, int) else 1, body)
+            loops.extend(one for one in emitter.block.ops if isinstance(one, scf.ForOp))
+
+        return emit
+
+    on_true, on_false = condition.regions
+    outside.branch(mapping.get(condition.cond, condition.cond), side(on_true), side(on_false))
+    op.detach()
+    op.erase()
+    return loops
+
+
+def _copy(emitter: Emitter, op: Operation, mapping: dict[SSAValue, SSAValue]) -> None:
+    """A copy of an op, terminators aside, with its own location."""
+    if not isinstance(op, scf.YieldOp):
+        location = op.location
+        emitter.append(op.clone(mapping)).location = location
+
+
+# ---- bounds
+
+
 def _static_bounds(op: scf.ForOp) -> Interval | None:
-    """The bounds of an innermost loop that may be split."""
+    """The bounds of an innermost loop that may be split; conditions in it are no obstacle as such."""
     lower, upper, step = (known_index(value) for value in (op.lb, op.ub, op.step))
     if not isinstance(lower, int) or not isinstance(upper, int) or step != 1 or op.iter_args:
         return None
-    ops = list(op.body.block.ops)
-    return None if len(ops) > MAX_OPS or any(inner.regions for inner in ops) else (lower, upper)
+    ops = [inner for inner in op.walk() if inner is not op]
+    nested = any(inner.regions and not isinstance(inner, scf.IfOp) for inner in ops)
+    return None if len(ops) > MAX_OPS or nested else (lower, upper)
 
 
 # ---- where outcomes change
@@ -107,7 +201,7 @@ def _points(block: Block, low: int, high: int) -> list[int]:
     """The positions from which on a comparison of the position plus a constant with a constant has another outcome."""
     offsets: dict[SSAValue, int] = {block.args[0]: 0}
     points: set[int] = set()
-    for op in block.ops:
+    for op in block.walk():
         if isinstance(op, arith.AddiOp | arith.SubiOp):
             constant = known_index(op.rhs)
             if op.lhs in offsets and isinstance(constant, int):
@@ -139,6 +233,37 @@ class _Part:
     same: dict[SSAValue, SSAValue] = field(default_factory=dict[SSAValue, SSAValue])
     truth: dict[SSAValue, bool] = field(default_factory=dict[SSAValue, bool])
     intervals: dict[SSAValue, Interval] = field(default_factory=dict[SSAValue, Interval])
+    ops: list[Operation] = field(default_factory=list[Operation])
+    """What is left of the body, in order: of conditions, the side that is taken."""
+
+    @classmethod
+    def of_loop(cls, op: scf.ForOp, low: int, high: int) -> _Part | None:
+        """The positions from `low` up to `high` of a loop; None where a condition is not known there."""
+        block = op.body.block
+        part = cls(block.args[0], (low, high - 1))
+        return part if part._take(block) else None
+
+    def _take(self, block: Block) -> bool:
+        """Add the ops of a block; False where a condition is not known."""
+        for op in block.ops:
+            if isinstance(op, scf.YieldOp):
+                continue
+            if not isinstance(op, scf.IfOp):
+                self.learn(op)
+                self.ops.append(op)
+                continue
+            answer = self.truth.get(self.value(op.cond))
+            if answer is None:
+                return False
+            taken = op.true_region if answer else op.false_region
+            if not taken.blocks:
+                continue
+            if not self._take(taken.block):
+                return False
+            yielded = taken.block.last_op
+            for result, value in zip(op.results, yielded.operands if yielded is not None else (), strict=True):
+                self._is(result, value)
+        return True
 
     def value(self, value: SSAValue) -> SSAValue:
         """The value that is the same as another one here."""
@@ -208,18 +333,14 @@ class _Part:
             self.intervals[op.result] = (pick(left[0], right[0]), pick(left[1], right[1]))
 
 
-def _emit_part(emitter: Emitter, op: scf.ForOp, low: int, high: int) -> None:
+def _emit_part(emitter: Emitter, part: _Part) -> None:
     """The loop over one part: what it needs of the body."""
-    block = op.body.block
-    part = _Part(block.args[0], (low, high - 1))
-    ops = [inner for inner in block.ops if not isinstance(inner, scf.YieldOp)]
-    for inner in ops:
-        part.learn(inner)
-    needed = _needed(ops, part)
+    needed = _needed(part)
+    (low, last) = part.interval
 
     def body(inside: Emitter, position: SSAValue) -> None:
-        mapping: dict[SSAValue, SSAValue] = {block.args[0]: position}
-        for inner in ops:
+        mapping: dict[SSAValue, SSAValue] = {part.position: position}
+        for inner in part.ops:
             if inner not in needed:
                 continue
             for operand in inner.operands:
@@ -232,13 +353,13 @@ def _emit_part(emitter: Emitter, op: scf.ForOp, low: int, high: int) -> None:
             location = inner.location
             inside.append(inner.clone(mapping)).location = location
 
-    emitter.loop(low, high, 1, body)
+    emitter.loop(low, last + 1, 1, body)
 
 
-def _needed(ops: list[Operation], part: _Part) -> set[Operation]:
+def _needed(part: _Part) -> set[Operation]:
     """The ops that write to memory, and what they need."""
     needed: set[Operation] = set()
-    for op in reversed(ops):
+    for op in reversed(part.ops):
         removable = op.name.startswith(("arith.", "math.")) or isinstance(op, memref.LoadOp)
         if removable and op not in needed:
             continue

@@ -51,6 +51,11 @@ class Linear:
             return self.terms[0][0]
         return None
 
+    @property
+    def plain_terms(self) -> tuple[int, ...]:
+        """The dims that it moves with."""
+        return tuple(dim for dim, _ in self.terms)
+
     def coefficient(self, dim: int) -> int:
         """The factor of a dim, 0 where it does not occur."""
         return dict(self.terms).get(dim, 0)
@@ -257,6 +262,10 @@ class Schedule:
     unroll: int = 1
     accumulators: int = 1
     """Of a contraction: tiles that are added to in turn and summed at the end."""
+    prefetch: int = 0
+    """Of a contraction with a packed operand: vectors of the panel's next block that a tile asks for at every step."""
+    padding: str | None = None
+    """`skipped`: taps of a convolution that fall on the padding of its input are left out (see `skip-padding`)."""
     whole: tuple[tuple[str, int], ...] = ()
     """Axes of which an op has one tile or block only, with their whole size (-1: dynamic); written by `tile`."""
     blocked: str | None = None
@@ -289,6 +298,8 @@ class Schedule:
             block=reader.integers("block"),
             unroll=reader.integer("unroll"),
             accumulators=reader.integer("accumulators"),
+            prefetch=reader.integer("prefetch", 0),
+            padding=reader.text("padding"),
             whole=reader.integers("whole"),
             blocked=reader.text("blocked"),
             limited=reader.text("limited"),
@@ -327,11 +338,11 @@ class _ScheduleReader:
             raise self._wrong(key, "a list of strings")
         return names
 
-    def integer(self, key: str) -> int:
-        """A positive integer, 1 by default."""
+    def integer(self, key: str, default: int = 1) -> int:
+        """A positive integer, or the default."""
         value = self.entries.data.get(key)
         if value is None:
-            return 1
+            return default
         if not isinstance(value, IntegerAttr) or value.value.data < 1:
             raise self._wrong(key, "a positive integer")
         return value.value.data

@@ -31,6 +31,14 @@ from lamina.passes.loop.merge_axes import merge_axes
 from lamina.passes.loop.plan_arena import element_bytes
 from lamina.passes.loop.restrict import Part, Views, restrict
 from lamina.passes.loop.stages import Group, find_groups
+from lamina.passes.loop.streaming import (
+    LEAST_BLOCK_BYTES,
+    block_bytes,
+    copy_streamed,
+    part_of_rows,
+    streamed_destinations,
+    streaming_threshold,
+)
 from lamina.passes.loop.structured import SCHEDULE, Schedule, extent, iterators_of, maps_of
 
 GRAIN = "lamina.grain"
@@ -57,6 +65,8 @@ class TilePass(LaminaPass):
       one iteration needs (`memref.alloca`); one that is dynamic or above 64 KiB stays a whole buffer, the destination
       where the last stage computes that from it.
     - Elementwise stages over contiguous buffers run over one long axis in blocks instead.
+    - A result of these two that is larger than half of the last cache is computed in a scratch buffer, block by block,
+      and copied past the caches (`memref.copy` with `lamina.streamed`).
     - `blocked`: all stages with the same schedule go into one loop over blocks of that axis, products included.
     - `transpose`: the axes of `merge` become one; rows and columns in blocks, all others one by one.
     - `contraction`: batch axes one by one, columns in panels of their tile, rows in blocks. What is left for
@@ -70,11 +80,11 @@ class TilePass(LaminaPass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for function in op.ops:
             if isinstance(function, func.FuncOp) and function.body.blocks:
-                tile_function(function)
+                tile_function(function, streaming_threshold(op))
 
 
-def tile_function(function: func.FuncOp) -> None:
-    """Carry out the parallel part of every schedule in a function."""
+def tile_function(function: func.FuncOp, threshold: int | None = None) -> None:
+    """Carry out the parallel part of every schedule in a function; results above `threshold` bytes are streamed."""
     block = function.body.block
     constants = Constants(block)
     groups = find_groups(block, constants)
@@ -83,10 +93,10 @@ def tile_function(function: func.FuncOp) -> None:
             tile_blocks(group, constants)
         elif group.schedule.kind == "transpose":
             tile_contraction(merge_axes(group, constants), constants)
-        elif group.schedule.kind == "contraction":
+        elif group.schedule.kind == "contraction" or group.schedule.block:
             tile_contraction(group, constants)
-        elif not collapse_elementwise(group, constants):
-            tile_rows(group, constants)
+        elif not collapse_elementwise(group, constants, threshold):
+            tile_rows(group, constants, threshold)
     if groups:
         erase_dead_ops(block)
 
@@ -105,7 +115,7 @@ def _loop_attributes(schedule: Schedule) -> dict[str, Attribute]:
 # Rows
 
 
-def tile_rows(group: Group, constants: Constants) -> None:
+def tile_rows(group: Group, constants: Constants, threshold: int | None = None) -> None:
     """One parallel loop over the rows of all stages."""
     emitter = Emitter.ahead_of(group.ops[-1], constants)
     axes = group.schedule.parallel
@@ -116,15 +126,23 @@ def tile_rows(group: Group, constants: Constants) -> None:
             temporaries[buffer] = dropped
         else:
             _borrow_destination(group, buffer)
+    streamed = {
+        buffer: dropped
+        for buffer, dropped in streamed_destinations(group, threshold).items()
+        if _fits_one_iteration(buffer, dropped) and block_bytes(buffer, dropped) >= LEAST_BLOCK_BYTES
+    }
 
     def body(inner: Emitter, positions: Sequence[SSAValue]) -> None:
         at = dict(zip(axes, positions, strict=True))
-        views = Views(_shrink(inner, temporaries))
+        scratch = _shrink(inner, {**temporaries, **streamed})
+        views = Views(scratch)
         for op in group.ops:
             names = group.names[op]
             parts = {names.index(axis): Part(position, None) for axis, position in at.items()}
             copy = restrict(inner, op, parts, views)
             copy.attributes.pop(SCHEDULE, None)
+        for buffer, dropped in streamed.items():
+            copy_streamed(inner, scratch[buffer], part_of_rows(inner, buffer, dropped, positions))
 
     emitter.forall(uppers, [1] * len(axes), body, _loop_attributes(group.schedule))
     _finish(group)
@@ -219,7 +237,7 @@ def tile_contraction(group: Group, constants: Constants) -> None:
     for axis in schedule.parallel:
         step = dict(schedule.block).get(axis, schedule.tile_of(axis))
         size = _extent_of_axis(emitter, group, axis)
-        drops = axis not in (schedule.row, schedule.column)
+        drops = axis not in (schedule.row, schedule.column, *dict(schedule.block))
         if drops or not isinstance(size, int) or size > step:
             cuts.append(_Cut(axis, 1 if drops else step, size, drops))
     whole = {cut.axis: cut.size if isinstance(cut.size, int) else -1 for cut in cuts if not cut.drops}

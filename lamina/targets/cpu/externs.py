@@ -6,15 +6,19 @@ import ctypes
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lamina.artefact import DTYPES, ExternInfo
 from lamina.diagnostics import LaminaError
-from lamina.dialects.graph.extern import CFunction, ExternOp, PythonFunction
 from lamina.plugins import Plugin
+
+if TYPE_CHECKING:
+    from lamina.dialects.graph.extern import CFunction, ExternOp, PythonFunction
+
+# The dialect is imported where it is used: a model without library calls starts without it.
 
 Array = npt.NDArray[Any]
 
@@ -53,6 +57,8 @@ class ExternLinks:
         return found
 
     def _address(self, info: ExternInfo, function: CFunction | PythonFunction) -> int:
+        from lamina.dialects.graph.extern import CFunction
+
         if isinstance(function, CFunction):
             return function.address
         buffers = [_parse_buffer(text) for text in info.buffers]
@@ -82,6 +88,10 @@ class ExternLinks:
 
 
 def _extern_ops(plugins: Sequence[Plugin]) -> Mapping[str, type[ExternOp]]:
+    if not plugins:
+        return {}
+    from lamina.dialects.graph.extern import ExternOp
+
     dialects = [factory() for plugin in plugins for factory in plugin.dialects.values()]
     return {op.name: op for dialect in dialects for op in dialect.operations if issubclass(op, ExternOp)}
 

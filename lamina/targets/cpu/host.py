@@ -8,13 +8,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
-
-from xdsl.dialects.builtin import DictionaryAttr, IntegerAttr, StringAttr, i64
-from xdsl.ir import Attribute
+from typing import TYPE_CHECKING
 
 from lamina import knobs
 from lamina.diagnostics import LaminaError
 from lamina.targets.cpu import llvm
+
+if TYPE_CHECKING:
+    from xdsl.dialects.builtin import DictionaryAttr
+    from xdsl.ir import Attribute
+
+# xDSL is imported where it is used: a model from the cache starts without it.
 
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 SYSTEM_CPUS = Path("/sys/devices/system/cpu")
@@ -39,6 +43,8 @@ class CpuDescription:
 
     def attribute(self) -> DictionaryAttr:
         """The module attribute `lamina.target`: strings and i64 integers."""
+        from xdsl.dialects.builtin import DictionaryAttr, IntegerAttr, StringAttr, i64
+
         return DictionaryAttr(
             {
                 name: StringAttr(value) if isinstance(value, str) else IntegerAttr(value, i64)
@@ -52,6 +58,8 @@ class CpuDescription:
 
         Raises LaminaError for anything but a dictionary of the fields with their types.
         """
+        from xdsl.dialects.builtin import DictionaryAttr, IntegerAttr, StringAttr
+
         if not isinstance(attribute, DictionaryAttr):
             raise LaminaError("expected lamina.target to be a dictionary", where="lamina.target")
         fields: dict[str, str | int] = {}

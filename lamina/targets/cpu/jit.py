@@ -133,8 +133,9 @@ class _Child:
         self.signal = 0
         self._ended = False
         with llvm.no_calls_in_progress(), warnings.catch_warnings():
-            # Python warns of forks beside other threads; LLVM's lock is held, and the child uses nothing else.
+            # Python and JAX warn of forks beside other threads; LLVM's lock is held, and the child uses nothing else.
             warnings.simplefilter("ignore", DeprecationWarning)
+            warnings.simplefilter("ignore", RuntimeWarning)
             self.process = os.fork()
             if self.process == 0:
                 self._work(machine)

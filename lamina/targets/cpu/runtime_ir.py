@@ -10,8 +10,10 @@ it never touches a loop that is over; the caller closes the places when the chun
 at work. Workers that come too late find no place and go back to waiting: the caller never waits for a sleeping thread.
 
 A waiting thread first spins, then sleeps on a futex: workers on the generation, the caller on the ticket's low half.
-Chunks are handed out by an atomic counter, always as `[begin + i * grain, begin + (i + 1) * grain)`, the serial case
-included, so results do not depend on who runs what.
+The chunks are always `[begin + i * grain, begin + (i + 1) * grain)`, the serial case included, so results do not depend
+on who runs what. They are divided into parts of neighbors, one for each thread (up to 16): a thread takes those of its
+own part from an atomic counter, and then helps with the others. So it finds the rows of one kernel after another in its
+own caches.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 MAXIMUM_WORKERS = 1023
+PARTS = 16
+"""Parts of a loop, at most; more threads share them."""
 
 EXPORTS = (
     "lamina.parallel_for",
@@ -59,7 +63,8 @@ def runtime_text(triple: str) -> str:
     if platform is None:
         return COMMON + allocator + SERIAL_POOL
     pool = POOL.replace("{FUTEX}", str(platform.futex)).replace("{PAUSE}", platform.pause)
-    return COMMON + allocator + platform.pause_declaration + pool.replace("{MAXIMUM}", str(MAXIMUM_WORKERS))
+    pool = pool.replace("{MAXIMUM}", str(MAXIMUM_WORKERS)).replace("{PARTS}", str(PARTS))
+    return COMMON + allocator + platform.pause_declaration + pool
 
 
 COMMON = r"""
@@ -171,10 +176,11 @@ define void @lamina.pool.set_spin(i64 %nanoseconds) {
 POOL = r"""
 %timespec = type { i64, i64 }
 %signals = type [16 x i64]
+%part = type { i64, i64, [14 x i64] }   ; the next chunk of a part, and its end
 
 ; Words that different threads write stand on cache lines of their own.
 @ticket = internal global i64 0, align 128
-@next_chunk = internal global i64 0, align 128
+@parts = internal global [{PARTS} x %part] zeroinitializer, align 128
 @sleepers = internal global i32 0, align 128
 @busy = internal global i32 0, align 128
 @lamina.pool.state = global i64 0, align 128
@@ -187,7 +193,8 @@ POOL = r"""
 @loop.begin = internal global i64 0
 @loop.end = internal global i64 0
 @loop.grain = internal global i64 0
-@loop.chunks = internal global i64 0
+@loop.participants = internal global i64 0
+@loop.parts = internal global i64 0
 @threads = internal global [{MAXIMUM} x i64] zeroinitializer
 ; Every signal except SIGILL, SIGTRAP, SIGBUS, SIGFPE and SIGSEGV: workers leave signals to the program's own threads.
 @blocked = internal constant %signals [i64 u0xFFFFFFFFFFFFFB27, i64 -1, i64 -1, i64 -1, i64 -1, i64 -1, i64 -1, i64 -1,
@@ -253,18 +260,52 @@ out:
   ret i64 %seen
 }
 
-; Take chunks until there are none left.
-define internal void @take_chunks(ptr %context, ptr %body, ptr %closure, i64 %begin, i64 %end, i64 %grain,
-                                  i64 %chunks) {
+; Divide the chunks of a loop among its parts.
+define internal void @divide_chunks(i64 %chunks, i64 %parts) {
 entry:
+  br label %next
+next:
+  %number = phi i64 [ 0, %entry ], [ %number.next, %next ]
+  %first = phi i64 [ 0, %entry ], [ %end, %next ]
+  %number.next = add i64 %number, 1
+  %scaled = mul i64 %number.next, %chunks
+  %end = udiv i64 %scaled, %parts
+  %next.at = getelementptr [{PARTS} x %part], ptr @parts, i64 0, i64 %number
+  %end.at = getelementptr %part, ptr %next.at, i64 0, i32 1
+  store atomic i64 %first, ptr %next.at monotonic, align 8
+  store i64 %end, ptr %end.at
+  %more = icmp ult i64 %number.next, %parts
+  br i1 %more, label %next, label %done
+done:
+  ret void
+}
+
+; Take the chunks of the participant's own part, then those that are left of the others.
+define internal void @take_chunks(ptr %context, ptr %body, ptr %closure, i64 %begin, i64 %end, i64 %grain, i64 %parts,
+                                  i64 %participant) {
+entry:
+  %own = urem i64 %participant, %parts
+  br label %part
+part:
+  %number = phi i64 [ %own, %entry ], [ %following, %over ]
+  %visited = phi i64 [ 0, %entry ], [ %visited.next, %over ]
+  %next.at = getelementptr [{PARTS} x %part], ptr @parts, i64 0, i64 %number
+  %end.at = getelementptr %part, ptr %next.at, i64 0, i32 1
+  %last = load i64, ptr %end.at
   br label %take
 take:
-  %index = atomicrmw add ptr @next_chunk, i64 1 monotonic, align 8
-  %some = icmp slt i64 %index, %chunks
-  br i1 %some, label %run, label %done
+  %index = atomicrmw add ptr %next.at, i64 1 monotonic, align 8
+  %some = icmp slt i64 %index, %last
+  br i1 %some, label %run, label %over
 run:
   call void @run_chunk(ptr %context, ptr %body, ptr %closure, i64 %begin, i64 %end, i64 %grain, i64 %index)
   br label %take
+over:
+  %after = add i64 %number, 1
+  %following = urem i64 %after, %parts
+  %visited.next = add i64 %visited, 1
+  %more = icmp ult i64 %visited.next, %parts
+  br i1 %more, label %part, label %done
 done:
   ret void
 }
@@ -322,8 +363,12 @@ work:
   %begin = load i64, ptr @loop.begin
   %end = load i64, ptr @loop.end
   %grain = load i64, ptr @loop.grain
-  %chunks = load i64, ptr @loop.chunks
-  call void @take_chunks(ptr %context, ptr %body, ptr %closure, i64 %begin, i64 %end, i64 %grain, i64 %chunks)
+  %parts = load i64, ptr @loop.parts
+  %participants = load i64, ptr @loop.participants
+  %open = lshr i64 %places.field, 16
+  %participant = sub i64 %participants, %open
+  call void @take_chunks(ptr %context, ptr %body, ptr %closure, i64 %begin, i64 %end, i64 %grain, i64 %parts,
+                         i64 %participant)
   br label %leave
 
 leave:
@@ -384,8 +429,10 @@ publish:
   store i64 %begin, ptr @loop.begin
   store i64 %end, ptr @loop.end
   store i64 %grain, ptr @loop.grain
-  store i64 %chunks, ptr @loop.chunks
-  store atomic i64 0, ptr @next_chunk monotonic, align 8
+  store i64 %participants, ptr @loop.participants
+  %parts = call i64 @llvm.smin.i64(i64 %participants, i64 {PARTS})
+  store i64 %parts, ptr @loop.parts
+  call void @divide_chunks(i64 %chunks, i64 %parts)
   %places = sub i64 %participants, 1
   %places.field = shl i64 %places, 16
   %old = load atomic i64, ptr @ticket monotonic, align 8
@@ -406,7 +453,7 @@ wake:
   br label %work
 
 work:
-  call void @take_chunks(ptr %context, ptr %body, ptr %closure, i64 %begin, i64 %end, i64 %grain, i64 %chunks)
+  call void @take_chunks(ptr %context, ptr %body, ptr %closure, i64 %begin, i64 %end, i64 %grain, i64 %parts, i64 0)
   %closing = atomicrmw and ptr @ticket, i64 u0xFFFFFFFF8000FFFF acq_rel, align 8
   %spun = call i64 @spin(i64 65535, i64 0, i1 true)
   %spun.working = and i64 %spun, 65535

@@ -14,11 +14,12 @@ from pathlib import Path
 
 from lamina.artefact import Artefact
 from lamina.diagnostics import LaminaError
+from lamina.onnx_weights import split_weights
 from lamina.resources import RACY_NANOSECONDS, HashMemory
 from lamina.targets.cpu.cache import DiskCache, cache_key
 
 ELSEWHERE = b"location"
-"""The key that every tensor with external data has; a file without these bytes has none."""
+"""The key that every tensor with external data has; a file without these bytes (weights aside) has none."""
 SUFFIX = ".shortcut"
 WHOLE_SHARE = 2
 """A whole entry takes at most one part in so many of the cache."""
@@ -89,4 +90,9 @@ def is_small_enough(artefact: Artefact, store: DiskCache) -> bool:
 
 def _stands_alone(path: Path) -> bool:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        return mapped.find(ELSEWHERE) < 0
+        with memoryview(mapped) as model:
+            try:
+                small, _ = split_weights(model)
+            except ValueError:
+                return mapped.find(ELSEWHERE) < 0
+        return ELSEWHERE not in small

@@ -3,193 +3,363 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from math import prod
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, cast
 
-import ml_dtypes
 import numpy as np
-import numpy.typing as npt
 
 from lamina import safetensors
+from lamina.artefact import TensorInfo
 from lamina.diagnostics import LaminaError
-from lamina.dialects.hardware.gpu_sizes import CONSTANTS, FORMAT_VERSION, MANIFEST, Size, evaluate
+from lamina.dialects.hardware.gpu_sizes import CONSTANTS, FORMAT_VERSION, MANIFEST
+from lamina.targets.gpu import device_arrays
+from lamina.targets.gpu.device_arrays import Borrowed, DeviceArray
+from lamina.targets.gpu.driver import Argument, Array, Driver, KernelImage
+from lamina.targets.gpu.memory import Block, Pool
+from lamina.targets.gpu.steps import (
+    Action,
+    Allocate,
+    Copy,
+    Fill,
+    Launch,
+    Place,
+    Release,
+    Walk,
+    actions_of,
+    dtype_named,
+    reads_device,
+)
+from lamina.targets.signature import Signature
 
-Array = npt.NDArray[Any]
+ALIGNMENT = 16
+REMEMBERED_SHAPES, RECORDINGS = 64, 4
+"""Combinations of input sizes whose actions are kept; recordings of each (one for every set of addresses)."""
 
 
-class Driver(Protocol):
-    """What a device does for a program. Memory is named by addresses."""
+def read_manifest(folder: Path) -> Mapping[str, Any]:
+    """The manifest of a compiled folder; raises LaminaError for what is none, or another version's."""
+    try:
+        manifest: Mapping[str, Any] = json.loads((folder / MANIFEST).read_text())
+        version = manifest.get("format")
+    except (OSError, ValueError, AttributeError) as error:
+        raise LaminaError(f"is no compiled GPU program: {error}", where=str(folder)) from None
+    if version != FORMAT_VERSION:
+        raise LaminaError("was written by another version", where=str(folder), hints=("compile the model again",))
+    return manifest
 
-    def load(self, name: str, code: bytes) -> Any:
-        """A kernel from its file."""
-        ...
 
-    def allocate(self, size: int) -> int:
-        """Device memory; at least one byte."""
-        ...
+def signature_of(manifest: Mapping[str, Any]) -> Signature:
+    """Inputs and outputs as a manifest has them."""
+    inputs = [TensorInfo(one["name"], tuple(one["shape"]), dtype_named(one["dtype"])) for one in manifest["inputs"]]
+    numbers = {info.name: number for number, info in enumerate(inputs)}
+    outputs = [
+        TensorInfo(one["name"], inputs[numbers[one["input"]]].shape, dtype_named(one["dtype"]), numbers[one["input"]])
+        if "input" in one
+        else TensorInfo(one["name"], tuple(one["shape"]), dtype_named(one["dtype"]))
+        for one in manifest["outputs"]
+    ]
+    return Signature(inputs, outputs)
 
-    def release(self, address: int) -> None:
-        """Give memory back."""
-        ...
 
-    def upload(self, address: int, array: Array) -> None:
-        """Copy to the device."""
-        ...
+@dataclass
+class _Plan:
+    """What does not change between calls of the same sizes.
 
-    def download(self, array: Array, address: int) -> None:
-        """Copy from the device."""
-        ...
+    `actions`: None where they depend on what the device computes; `recordings` by the addresses that they hold.
+    """
 
-    def copy(self, target: int, source: int, size: int) -> None:
-        """Copy on the device."""
-        ...
+    sizes: Mapping[str, int]
+    workspace: int
+    output_shapes: Sequence[tuple[int, ...]]
+    actions: Sequence[Action] | None
+    recordings: OrderedDict[tuple[int, ...], Any] = field(default_factory=OrderedDict[tuple[int, ...], Any])
 
-    def launch(self, kernel: Any, blocks: int, threads: int, arguments: Sequence[tuple[str, int]]) -> None:
-        """Run a kernel on arguments ("address" or "size", value) after all that went before."""
-        ...
+
+@dataclass
+class _Given:
+    """An input of a call: where it lies on the device; `host`: the array that it was uploaded from."""
+
+    address: int
+    shape: tuple[int, ...]
+    host: Array | None
+    keep: object
+    value: object
 
 
 class Program:
-    """A compiled folder on a device: constants uploaded, kernels loaded."""
+    """A compiled folder on a device: kernels loaded, constants uploaded once, one workspace for all calls.
+
+    Calls from several threads take turns. Raises LaminaError where the folder is none, is for another kind of device,
+    or a kernel is refused.
+    """
 
     def __init__(self, folder: Path, driver: Driver):
         self.driver = driver
+        self.manifest = read_manifest(folder)
+        refusal = driver.refusal(self.manifest["target"])
+        if refusal is not None:
+            raise LaminaError(refusal, where=str(folder), hints=("compile the model for this device",))
+        self.signature = signature_of(self.manifest)
+        self.pool = Pool(driver)
+        self.images: dict[str, KernelImage] = {}
         try:
-            self.manifest: Mapping[str, Any] = json.loads((folder / MANIFEST).read_text())
-            kernels = {one["name"]: (folder / one["file"]).read_bytes() for one in self.manifest["kernels"]}
+            for one in self.manifest["kernels"]:
+                self.images[one["name"]] = _image(folder, one)
             constants = safetensors.read(folder / CONSTANTS).tensors
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, KeyError) as error:
             raise LaminaError(f"is no compiled GPU program: {error}", where=str(folder)) from None
-        if self.manifest.get("format") != FORMAT_VERSION:
-            raise LaminaError("was written by another version", where=str(folder), hints=("compile the model again",))
-        self.kernels = {name: driver.load(name, code) for name, code in kernels.items()}
-        self.constants = {f"constant.{key}": self._upload(array) for key, array in constants.items()}
+        self.kernels = {name: driver.load(image) for name, image in self.images.items()}
+        self._constants = {f"constant.{key}": self._upload(array) for key, array in constants.items()}
+        self._is_static = not reads_device(self.manifest["steps"])
+        self._plans: OrderedDict[tuple[tuple[int, ...], ...], _Plan] = OrderedDict()
+        self._workspace: Block | None = None
+        self._stream = driver.stream
+        self._lock = threading.Lock()
+        self._pending: list[tuple[Any, list[object]]] = []
 
-    def __call__(self, **inputs: Array) -> dict[str, Array]:
-        """Run on arrays by the inputs' names; raises LaminaError for missing, unknown or mismatched ones."""
-        call = _Call(self, inputs)
-        try:
-            return call.run()
-        finally:
-            call.release()
+    def __call__(self, **inputs: object) -> dict[str, Any]:
+        """Run on arrays by the inputs' names: results by the outputs' names."""
+        values = self.signature.order((), inputs)
+        results = self.call(values)
+        return {info.name: result for info, result in zip(self.signature.outputs, results, strict=True)}
 
-    def _upload(self, array: Array) -> int:
-        address = self.driver.allocate(max(1, array.nbytes))
-        self.driver.upload(address, np.ascontiguousarray(array))
-        return address
+    def call(self, values: Sequence[object], *, stream: int | None = None, on_device: bool | None = None) -> list[Any]:
+        """Run on one value per input; one result per output.
+
+        Values that NumPy can read are uploaded; arrays on the program's own device are used where they are. Results
+        are NumPy arrays, or `DeviceArray`s where `on_device` says so or, left out, an input was on the device. A
+        donated input is written to and is the result itself. `stream`: where the work goes (the driver's number), else
+        to the driver's own stream; results on the device are ready in its order.
+
+        Raises LaminaError for inputs that do not fit, and for what fails on the device.
+        """
+        with self._lock:
+            return self._call(values, self.driver.stream if stream is None else stream, on_device)
+
+    def _call(self, values: Sequence[object], stream: int, on_device: bool | None) -> list[Any]:
+        if stream != self._stream:
+            self.driver.follow(stream, self._stream)
+            self._stream = stream
+        given = [self._given(number, value, stream) for number, value in enumerate(values)]
+        shapes = tuple(one.shape for one in given)
+        plan = self._plan(shapes)
+        for one in given:
+            if one.host is not None and one.host.nbytes:
+                self.driver.upload(one.address, one.host, stream)
+        keep_there = any(one.host is None for one in given) if on_device is None else on_device
+        self._reserve(plan.workspace, stream)
+        infos = [info for info in self.signature.outputs if info.alias is None]
+        blocks = [
+            self.pool.block(prod(shape) * info.dtype.itemsize, stream)
+            for shape, info in zip(plan.output_shapes, infos, strict=True)
+        ]
+        outputs = {f"output.{info.name}": block.address for info, block in zip(infos, blocks, strict=True)}
+        inputs = {f"input.{info.name}": one.address for info, one in zip(self.signature.inputs, given, strict=True)}
+        self._run(plan, {**inputs, **outputs}, stream)
+        fresh = iter(
+            DeviceArray(self.driver, block, shape, info.dtype, stream)
+            for block, shape, info in zip(blocks, plan.output_shapes, infos, strict=True)
+        )
+        results: list[Any] = []
+        for info in self.signature.outputs:
+            if info.alias is None:
+                result = next(fresh)
+                results.append(result if keep_there else result.numpy())
+                continue
+            donated = given[info.alias]
+            if donated.host is not None and donated.host.nbytes:
+                self.driver.download(donated.host, donated.address, stream)
+            results.append(donated.value)
+        self._keep_alive([one.keep for one in given if one.host is None], stream)
+        return results
+
+    def _keep_alive(self, borrowed: list[object], stream: int) -> None:
+        """Hold memory of others until the device is done with it."""
+        self._pending = [(mark, held) for mark, held in self._pending if not self.driver.is_past(mark)]
+        if borrowed:
+            self._pending.append((self.driver.mark(stream), borrowed))
+
+    # Inputs
+
+    def _given(self, number: int, value: object, stream: int) -> _Given:
+        info = self.signature.inputs[number]
+        device = device_arrays.device_of(value)
+        if device is not None and device[0] not in device_arrays.HOST_DEVICES:
+            taken = device_arrays.borrow(info, value, self.driver, stream)
+            if not taken.address % ALIGNMENT:
+                return _Given(taken.address, taken.shape, None, taken, value)
+            return self._moved(number, taken, value, stream)
+        array = self.signature.array(number, value)
+        block = self.pool.block(array.nbytes, stream)
+        return _Given(block.address, array.shape, array, block, value)
+
+    def _moved(self, number: int, taken: Borrowed, value: object, stream: int) -> _Given:
+        """A copy of memory that does not start where kernels need it to, which load 16 bytes at once."""
+        info = self.signature.inputs[number]
+        if number in self.signature.donated:
+            raise LaminaError(
+                f"input '{info.name}' is updated in place: expected memory at a multiple of {ALIGNMENT} bytes",
+                hints=("give an array that is no part of another one",),
+            )
+        size = prod(taken.shape) * taken.dtype.itemsize
+        block = self.pool.block(size, stream)
+        if size:
+            self.driver.copy(block.address, taken.address, size, stream)
+        return _Given(block.address, taken.shape, None, (taken, block), value)
+
+    def _plan(self, shapes: tuple[tuple[int, ...], ...]) -> _Plan:
+        found = self._plans.get(shapes)
+        if found is not None:
+            self._plans.move_to_end(shapes)
+            return found
+        self.signature.check_shapes(shapes)
+        sizes: dict[str, int] = {}
+        for info, shape in zip(self.signature.inputs, shapes, strict=True):
+            sizes.update((dim, size) for dim, size in zip(info.shape, shape, strict=True) if isinstance(dim, str))
+        actions_of(self.manifest["planning"], sizes)
+        walk = Walk(sizes, lambda action: None, lambda place, dtype: 0)
+        workspace = walk.value(self.manifest["workspace"])
+        sizes["arena"] = workspace
+        outputs = [
+            tuple(walk.value(size) for size in one["shape"]) for one in self.manifest["outputs"] if "input" not in one
+        ]
+        known = dict(sizes)
+        actions = actions_of(self.manifest["steps"], sizes) if self._is_static else None
+        plan = self._plans[shapes] = _Plan(known, workspace, outputs, actions)
+        if len(self._plans) > REMEMBERED_SHAPES:
+            _, oldest = self._plans.popitem(last=False)
+            self._drop_recordings(oldest)
+        return plan
+
+    # Work
+
+    def _run(self, plan: _Plan, buffers: Mapping[str, int], stream: int) -> None:
+        run = _Run(self, buffers, stream)
+        if plan.actions is None:
+            Walk(dict(plan.sizes), run.act, run.load).run(self.manifest["steps"])
+            return
+        # Only what runs on a stream of the driver's own is recorded: a caller may be recording his.
+        held = any(isinstance(action, Allocate) for action in plan.actions)
+        if not self.driver.can_capture or stream != self.driver.stream or held:
+            run.all(plan.actions)
+            return
+        key = (0 if self._workspace is None else self._workspace.address, *buffers.values())
+        recorded = plan.recordings.get(key)
+        if recorded is None and len(plan.recordings) >= RECORDINGS:
+            run.all(plan.actions)  # addresses that change all the time: recording costs more than it saves
+            return
+        if recorded is None:
+            recorded = self.driver.capture(stream, partial(run.all, plan.actions))
+            plan.recordings[key] = recorded
+        self.driver.replay(recorded, stream)
+
+    def _reserve(self, size: int, stream: int) -> None:
+        """Have a workspace of at least `size` bytes; recordings with the last one's address go."""
+        if self._workspace is not None and self._workspace.size >= size:
+            return
+        for plan in self._plans.values():
+            self._drop_recordings(plan)
+        self._workspace = None
+        self._workspace = self.pool.block(size, stream)
+
+    def _drop_recordings(self, plan: _Plan) -> None:
+        while plan.recordings:
+            self.driver.forget(plan.recordings.popitem()[1])
+
+    def _upload(self, array: Array) -> Block:
+        block = self.pool.block(array.nbytes, self.driver.stream)
+        if array.nbytes:
+            self.driver.upload(block.address, np.ascontiguousarray(array), self.driver.stream)
+        return block
+
+    def address(self, buffer: str) -> int | None:
+        """Where a buffer that belongs to the program lies."""
+        if buffer == "arena":
+            return None if self._workspace is None else self._workspace.address
+        found = self._constants.get(buffer)
+        return None if found is None else found.address
 
 
-class _Call:
-    """The buffers and sizes of one call."""
+class _Run:
+    """The actions of one call, at the addresses of its buffers."""
 
-    def __init__(self, program: Program, inputs: Mapping[str, Array]):
+    def __init__(self, program: Program, buffers: Mapping[str, int], stream: int):
         self.program = program
         self.driver = program.driver
-        self.sizes: dict[str, int] = {}
-        self.buffers: dict[str, int] = {}
-        expected = {one["name"]: one for one in program.manifest["inputs"]}
-        if set(expected) != set(inputs):
-            raise LaminaError(f"expected the inputs {', '.join(expected)}, found {', '.join(inputs) or 'none'}")
-        self.inputs = {name: self._checked(info, inputs[name]) for name, info in expected.items()}
+        self.buffers = buffers
+        self.temporary: dict[str, Block] = {}
+        self.stream = stream
 
-    def _checked(self, info: Mapping[str, Any], value: Array) -> Array:
-        name, dtype, shape = info["name"], dtype_named(info["dtype"]), info["shape"]
-        if value.dtype != dtype or value.ndim != len(shape):
-            raise LaminaError(f"input '{name}': expected {dtype} of {shape}, found {value.dtype} of {value.shape}")
-        for size, found in zip(shape, value.shape, strict=True):
-            known = size if isinstance(size, int) else self.sizes.setdefault(size, found)
-            if known != found:
-                raise LaminaError(f"input '{name}': expected '{size}' = {known}, found {found}")
-        return np.ascontiguousarray(value)
+    def all(self, actions: Sequence[Action]) -> None:
+        """Carry out actions."""
+        for action in actions:
+            self.act(action)
 
-    def run(self) -> dict[str, Array]:
-        """Upload, carry out the steps, download."""
-        manifest = self.program.manifest
-        for name, array in self.inputs.items():
-            self._allocate(f"input.{name}", array.nbytes)
-            self.driver.upload(self.buffers[f"input.{name}"], array)
-        self._steps(manifest["planning"])
-        results: dict[str, tuple[str, Array]] = {}
-        for info in manifest["outputs"]:
-            name = info["name"]
-            if "input" in info:
-                results[name] = f"input.{info['input']}", np.empty_like(self.inputs[info["input"]])
-                continue
-            array = np.empty([self._value(size) for size in info["shape"]], dtype_named(info["dtype"]))
-            self._allocate(f"output.{name}", array.nbytes)
-            results[name] = f"output.{name}", array
-        self._allocate("arena", self._value(manifest["workspace"]))
-        self._steps(manifest["steps"])
-        for buffer, array in results.values():
-            self.driver.download(array, self.buffers[buffer])
-        return {name: array for name, (_, array) in results.items()}
+    def act(self, action: Action) -> None:
+        """Carry out one action."""
+        ACTIONS[type(action)](self, action)
 
-    def release(self) -> None:
-        """Give all memory of the call back."""
-        while self.buffers:
-            self.driver.release(self.buffers.popitem()[1])
+    def load(self, place: Place, dtype: np.dtype[Any]) -> int:
+        """Wait for the device, and read one number."""
+        array = np.empty(1, dtype)
+        self.driver.download(array, self.address(place), self.stream)
+        return int(array[0])
 
-    def _allocate(self, name: str, size: int) -> None:
-        self.buffers[name] = self.driver.allocate(max(1, size))
-
-    def _value(self, size: Size) -> int:
-        return evaluate(size, self.sizes)
-
-    def _address(self, place: Sequence[Size]) -> int:
+    def address(self, place: Place) -> int:
+        """Where a place lies."""
         buffer, offset = place
-        name = str(buffer)
-        base = self.buffers.get(name) or self.program.constants[name]
-        return base + self._value(offset)
+        found = self.buffers.get(buffer)
+        if found is None:
+            temporary = self.temporary.get(buffer)
+            found = self.program.address(buffer) if temporary is None else temporary.address
+        if found is None:
+            raise LaminaError(f"the program has no buffer '{buffer}'")
+        return found + offset
 
-    def _steps(self, steps: Sequence[Mapping[str, Any]]) -> None:
-        for step in steps:
-            getattr(self, f"_do_{step['kind']}")(step)
-
-    def _do_size(self, step: Mapping[str, Any]) -> None:
-        self.sizes[step["variable"]] = self._value(step["value"])
-
-    def _do_launch(self, step: Mapping[str, Any]) -> None:
-        blocks = self._value(step["grid"])
-        if not blocks:
-            return
-        arguments = [
-            ("size", self._value(one)) if isinstance(one, int | str) else ("address", self._address(one))
-            for one in step["arguments"]
+    def _launch(self, action: Launch) -> None:
+        arguments: list[Argument] = [
+            ("size", one) if isinstance(one, int) else ("address", self.address(one)) for one in action.arguments
         ]
-        self.driver.launch(self.program.kernels[step["kernel"]], blocks, self._value(step["threads"]), arguments)
+        kernel = self.program.kernels[action.kernel]
+        self.driver.launch(kernel, action.blocks, action.threads, arguments, self.stream)
 
-    def _do_copy(self, step: Mapping[str, Any]) -> None:
-        self.driver.copy(self._address(step["target"]), self._address(step["source"]), self._value(step["bytes"]))
+    def _copy(self, action: Copy) -> None:
+        self.driver.copy(self.address(action.target), self.address(action.source), action.size, self.stream)
 
-    def _do_allocate(self, step: Mapping[str, Any]) -> None:
-        self._allocate(step["buffer"], self._value(step["bytes"]))
+    def _fill(self, action: Fill) -> None:
+        self.driver.fill(self.address(action.target), action.value, self.stream)
 
-    def _do_release(self, step: Mapping[str, Any]) -> None:
-        self.driver.release(self.buffers.pop(step["buffer"]))
+    def _allocate(self, action: Allocate) -> None:
+        self.temporary[action.buffer] = self.program.pool.block(action.size, self.stream)
 
-    def _do_load(self, step: Mapping[str, Any]) -> None:
-        array = np.empty(1, dtype_named(step["dtype"]))
-        self.driver.download(array, self._address(step["source"]))
-        self.sizes[step["variable"]] = int(array[0])
-
-    def _do_store(self, step: Mapping[str, Any]) -> None:
-        array = np.full(1, self._value(step["value"]), dtype_named(step["dtype"]))
-        self.driver.upload(self._address(step["target"]), array)
-
-    def _do_for(self, step: Mapping[str, Any]) -> None:
-        for value in range(*(self._value(step[name]) for name in ("lower", "upper", "step"))):
-            self.sizes[step["variable"]] = value
-            self._steps(step["body"])
-
-    def _do_if(self, step: Mapping[str, Any]) -> None:
-        self._steps(step["then"] if self._value(step["condition"]) else step["otherwise"])
-
-    def _do_assert(self, step: Mapping[str, Any]) -> None:
-        if not self._value(step["condition"]):
-            raise LaminaError(step["message"])
+    def _release(self, action: Release) -> None:
+        self.temporary.pop(action.buffer, None)
 
 
-def dtype_named(name: str) -> np.dtype[Any]:
-    """A dtype by its name, those of ml_dtypes included."""
-    return np.dtype(getattr(ml_dtypes, name, None) or name)
+ACTIONS = cast(
+    "Mapping[type[Action], Callable[[_Run, Action], None]]",
+    {
+        Launch: _Run._launch,  # pyright: ignore[reportPrivateUsage]
+        Copy: _Run._copy,  # pyright: ignore[reportPrivateUsage]
+        Fill: _Run._fill,  # pyright: ignore[reportPrivateUsage]
+        Allocate: _Run._allocate,  # pyright: ignore[reportPrivateUsage]
+        Release: _Run._release,  # pyright: ignore[reportPrivateUsage]
+    },
+)
+
+
+def _image(folder: Path, one: Mapping[str, Any]) -> KernelImage:
+    return KernelImage(
+        one["name"],
+        (folder / one["file"]).read_bytes(),
+        one["threads"],
+        one["shared_memory"],
+        one.get("dynamic_shared_memory", 0),
+        one.get("source"),
+    )

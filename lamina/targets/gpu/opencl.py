@@ -5,21 +5,19 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy.typing as npt
-
 from lamina.diagnostics import LaminaError
-
-Array = npt.NDArray[Any]
+from lamina.targets.gpu.driver import Argument, Array, KernelImage
 
 DEVICE_TYPE_ALL = 0xFFFFFFFF
 PROGRAM_BUILD_LOG = 0x1183
 SUCCESS = 0
 MEMORY_READ_WRITE_FINE_GRAINED = (1 << 0) | (1 << 10)
 ALIGNMENT = 128
+DLPACK_OPENCL = 4
 
 
 class OpenClDriver:
@@ -76,9 +74,33 @@ class OpenClDriver:
             raise _missing("OpenCL has no device")
         return device
 
-    def load(self, name: str, code: bytes) -> Any:
+    @property
+    def kind(self) -> str:
+        """The form of code that it takes."""
+        return "spirv"
+
+    def refusal(self, target: Mapping[str, Any]) -> str | None:
+        """Why kernels for a target cannot run here, None where they can."""
+        return None if target["kind"] == self.kind else f"is compiled for {target['kind']}, OpenCL takes {self.kind}"
+
+    @property
+    def device(self) -> tuple[int, int]:
+        """DLPack's device type for OpenCL, and a number."""
+        return DLPACK_OPENCL, 0
+
+    @property
+    def can_capture(self) -> bool:
+        """There is nothing to record with."""
+        return False
+
+    @property
+    def stream(self) -> int:
+        """The one queue."""
+        return 0
+
+    def load(self, image: KernelImage) -> Any:
         """A kernel from SPIR-V. Raises LaminaError with the build log where the device refuses it."""
-        status = ctypes.c_int()
+        status, name, code = ctypes.c_int(), image.name, image.code
         program = self._programs.get(code)
         if program is None:
             program = self._programs[code] = self._build(name, code)
@@ -109,22 +131,54 @@ class OpenClDriver:
         self._finish()
         self._cl.clSVMFree(self._context, address)
 
-    def upload(self, address: int, array: Array) -> None:
+    def upload(self, address: int, array: Array, stream: int) -> None:
         """Copy to the device."""
         self._finish()
         ctypes.memmove(address, array.ctypes.data, array.nbytes)
 
-    def download(self, array: Array, address: int) -> None:
+    def download(self, array: Array, address: int, stream: int) -> None:
         """Copy from the device."""
         self._finish()
         ctypes.memmove(array.ctypes.data, address, array.nbytes)
 
-    def copy(self, target: int, source: int, size: int) -> None:
+    def copy(self, target: int, source: int, size: int, stream: int) -> None:
         """Copy on the device."""
         self._finish()
         ctypes.memmove(target, source, size)
 
-    def launch(self, kernel: Any, blocks: int, threads: int, arguments: Sequence[tuple[str, int]]) -> None:
+    def fill(self, address: int, value: bytes, stream: int) -> None:
+        """Write one number."""
+        self._finish()
+        ctypes.memmove(address, value, len(value))
+
+    def synchronize(self, stream: int) -> None:
+        """Wait for the queue."""
+        self._finish()
+
+    def follow(self, stream: int, other: int) -> None:
+        """There is one queue, which keeps its order."""
+
+    def mark(self, stream: int) -> Any:
+        """All that the queue holds."""
+        return None
+
+    def is_past(self, mark: Any) -> bool:
+        """Waits for the queue."""
+        self._finish()
+        return True
+
+    def capture(self, stream: int, work: Callable[[], None]) -> Any:
+        """Not there."""
+        raise LaminaError("an OpenCL queue cannot be recorded")
+
+    def replay(self, recorded: Any, stream: int) -> None:
+        """Not there."""
+        raise LaminaError("an OpenCL queue cannot be recorded")
+
+    def forget(self, recorded: Any) -> None:
+        """Not there."""
+
+    def launch(self, kernel: Any, blocks: int, threads: int, arguments: Sequence[Argument], stream: int) -> None:
         """Run a kernel after those before it (the queue keeps their order)."""
         for position, (kind, value) in enumerate(arguments):
             if kind == "address":

@@ -10,6 +10,7 @@ from lamina.dialects.graph.base import GraphOp
 from lamina.passes.autodiff.engine import RegionRule
 from lamina.passes.autodiff.rule import Rule
 from lamina.passes.autodiff.rules import (
+    attention,
     barrier,
     calls,
     composite,
@@ -32,6 +33,7 @@ RULES: Mapping[type[GraphOp], Rule] = {
     **contraction.RULES,
     **convolution.RULES,
     **composite.RULES,
+    **attention.RULES,
 }
 """The rules of ops without regions. A composite that is missing is decomposed first."""
 

@@ -22,9 +22,13 @@ def _relu(b: Builder, op: ops.ReluOp, t: SSAValue) -> SSAValue:
 
 
 def _softmax(b: Builder, op: ops.SoftmaxOp, t: SSAValue) -> SSAValue:
-    """y · (t - Σ t · y): symmetric, so that one function serves both directions."""
-    total = b.reduce("add", b.multiply(t, op.result), (op.dimension.value.data,), True)
-    return b.multiply(op.result, b.subtract(t, total))
+    return softmax_derivative(b, op.result, t, op.dimension.value.data)
+
+
+def softmax_derivative(b: Builder, y: SSAValue, t: SSAValue, dimension: int) -> SSAValue:
+    """y · (t - Σ t · y) of softmax's result y: symmetric, so that one function serves both directions."""
+    total = b.reduce("add", b.multiply(t, y), (dimension,), True)
+    return b.multiply(y, b.subtract(t, total))
 
 
 def _log_softmax_jvp(b: Builder, op: ops.LogSoftmaxOp, tangents: Sequence[Derivative]) -> Derivative:

@@ -1,8 +1,7 @@
 """Derivatives of branches, loops and scans.
 
-Forward, tangents travel beside the values through the same op. Backward, a branch runs its region again and then
-its derivative; a scan, and a while loop with a bound, keep the values that every step started from, and run each
-step again backward.
+Forward, tangents travel beside the values through the same op. Backward, a branch, and each step of a scan or of a
+while loop with a bound, read what the forward pass has kept of it (`residuals`).
 """
 
 from __future__ import annotations
@@ -18,10 +17,13 @@ from xdsl.rewriter import InsertPoint, Rewriter
 
 from lamina.diagnostics import LaminaError, location_text
 from lamina.dialects.graph.base import AbstractTensor
+from lamina.dialects.graph.construction import accumulation_type
 from lamina.dialects.graph.control_flow import IfOp, WhileOp, YieldOp
+from lamina.dialects.graph.dims import symbols_of
 from lamina.dialects.graph.scan import POSITION, ScanOp, segments
 from lamina.passes.autodiff.builder import Derivative
 from lamina.passes.autodiff.engine import Derivatives, Engine, RegionRule, captured_by
+from lamina.passes.autodiff.residuals import ForwardPart, mark
 
 MAX_ITERATIONS = "lamina.max_iterations"
 """On a `graph.while`: at most so many iterations are run."""
@@ -56,6 +58,29 @@ def _copy_of(engine: Engine, region: Region, block: Block, mapper: dict[SSAValue
     """Copies of a region's ops, but for its terminator, at the end of a block; `mapper` maps its values."""
     with engine.builder.inside(block):
         return engine.builder.copies(list(region.block.ops)[:-1], mapper)
+
+
+def _block_like(engine: Engine, models: Sequence[SSAValue]) -> Block:
+    """A block with arguments of which as much is known as of other values."""
+    block = Block(arg_types=[model.type for model in models])
+    for argument, model in zip(block.args, models, strict=True):
+        engine.builder.declare(argument, engine.builder.abstract(model))
+    return block
+
+
+def _argument_like(engine: Engine, block: Block, model: SSAValue) -> SSAValue:
+    argument = block.insert_arg(model.type, len(block.args))
+    engine.builder.declare(argument, engine.builder.abstract(model))
+    return argument
+
+
+def _rearrange(engine: Engine, block: Block, order: Sequence[SSAValue]) -> None:
+    """Give a block its arguments in another order; those that are left out have no uses."""
+    before = list(block.args)
+    for argument in order:
+        argument.replace_all_uses_with(_argument_like(engine, block, argument))
+    for argument in before:
+        block.erase_arg(argument)
 
 
 def _mapped(varied: Set[SSAValue], mapper: Mapping[SSAValue, SSAValue]) -> set[SSAValue]:
@@ -115,10 +140,11 @@ def _replace(
 def _if_vjp(
     engine: Engine, op: IfOp, cotangents: Derivatives, results: Sequence[Derivative], varied: Set[SSAValue]
 ) -> None:
-    """A branch on the same predicate; each region computes its values again and then their cotangents."""
+    """A branch on the same predicate, over what the forward branch keeps as further results."""
     b = engine.builder
+    predicate = op.predicate
     wanted = [value for value in captured_by(op.regions) if value in varied]
-    blocks: list[Block] = []
+    parts: list[ForwardPart] = []
     found: list[Derivatives] = []
     for region in op.regions:
         block = Block()
@@ -126,26 +152,62 @@ def _if_vjp(
         copies = _copy_of(engine, region, block, mapper)
         inner: Derivatives = {}
         inner_varied = _mapped(varied, mapper)
+        values = _yield_op(region).operands
         with b.inside(block):
-            for value, cotangent in zip(_yield_op(region).operands, results, strict=True):
+            parts.append(ForwardPart(block, mark(b, [mapper.get(value, value) for value in values])))
+            for value, cotangent in zip(values, results, strict=True):
                 seed = mapper.get(value, value)
                 if cotangent is not None and seed in inner_varied:
                     engine.accumulate(inner, seed, cotangent)
             engine.backward(copies, inner, inner_varied)
-        blocks.append(block)
         found.append(inner)
     wanted = [value for value in wanted if any(value in inner for inner in found)]
     if not wanted:
         return
     b.location = op.location
-    for block, inner in zip(blocks, found, strict=True):
-        with b.inside(block):
+    for part, inner in zip(parts, found, strict=True):
+        with b.inside(part.block):
             values = [b.materialized(inner.get(value), value) for value in wanted]
-        _finish(engine, block, values)
-    made = b.create_with_regions("if", (op.predicate,), [Region(block) for block in blocks], len(wanted))
+        _finish(engine, part.block, values)
+    _if_keeping(engine, op, parts)
+    made = b.create_with_regions("if", (predicate,), [Region(part.block) for part in parts], len(wanted))
     for value, cotangent in zip(wanted, made, strict=True):
         b.declare(cotangent, b.abstract(value))
         engine.accumulate(cotangents, value, cotangent)
+
+
+def _if_keeping(engine: Engine, op: IfOp, parts: Sequence[ForwardPart]) -> None:
+    """Put in the op's place one that gives what is kept of each branch, too, and zeros for what the other keeps."""
+    b = engine.builder
+    outer = b.insertion_point
+
+    def is_static(value: SSAValue) -> bool:
+        return all(isinstance(size, int) for size in b.shape(value))
+
+    kept = [part.residuals(frozenset(), is_static, again_if_invariant=False) for part in parts]
+    residuals = [value for values in kept for value in values]
+    if residuals:
+        blocks: list[Block] = []
+        for part in parts:
+            block = Block()
+            mapper: dict[SSAValue, SSAValue] = {}
+            with b.inside(block):
+                b.copies(part.ops, mapper)
+                mine = kept[parts.index(part)]
+                extra = [mapper.get(value, value) if value in mine else b.zeros_like(value) for value in residuals]
+            _finish(engine, block, [*(mapper.get(value, value) for value in part.results), *extra])
+            blocks.append(block)
+        count = len(op.results)
+        b.insertion_point = InsertPoint.before(op)
+        made = b.create_with_regions("if", (op.predicate,), [Region(block) for block in blocks], count + len(residuals))
+        for value, result in zip(residuals, made[count:], strict=True):
+            b.declare(result, b.abstract(value))
+        _replace(engine, op, made[:count], {}, ())
+        for value, result in zip(residuals, made[count:], strict=True):
+            value.replace_all_uses_with(result)
+        b.insertion_point = outer
+    for part in parts:
+        part.remove_unused()
 
 
 # ---- while
@@ -347,46 +409,31 @@ def _scan_jvp(engine: Engine, op: ScanOp, tangents: Derivatives) -> None:
 def _scan_vjp(
     engine: Engine, op: ScanOp, cotangents: Derivatives, results: Sequence[Derivative], varied: Set[SSAValue]
 ) -> None:
-    """A scan the other way round: what each step started from is stacked by the forward scan, and run again."""
+    """A scan the other way round, over what the forward scan keeps of its steps as further stacked results."""
     b = engine.builder
     count = op.carried_count
-    op, stacks = _with_residuals(engine, op)
     carried = [index for index, argument in enumerate(op.carried) if argument in varied]
     scanned = [index for index, argument in enumerate(op.slices) if argument in varied]
     captured = [value for value in captured_by(op.regions) if value in varied]
     outputs = [index for index, cotangent in enumerate(results[count:]) if cotangent is not None]
     body = op.body_region
-
-    inits = [b.materialized(results[index], op.inits[index]) for index in carried]
-    sums = [b.zeros_like(value) for value in captured]
-    sources = [*stacks, *op.scanned, *(value for i in outputs if (value := results[count + i]) is not None)]
+    inits, sources, lengths = list(op.inits), list(op.scanned), [] if op.length is None else [op.length]
     step_values = [op.step_outputs[index] for index in outputs]
-    models = [
-        body.block.args[0],
-        *(op.carried[index] for index in carried),
-        *captured,
-        *op.carried,
-        *op.slices,
-        *step_values,
-    ]
-    block = Block(arg_types=[model.type for model in models])
-    for argument, model in zip(block.args, models, strict=True):
-        b.declare(argument, b.abstract(model))
-    arguments = list(block.args)
-    place = 1
-    next_cotangents = arguments[place : place + len(carried)]
-    place += len(carried)
-    running = arguments[place : place + len(captured)]
-    place += len(captured)
-    values = arguments[place : place + len(op.carried) + len(op.slices)]
-    place += len(values)
-    output_cotangents = arguments[place:]
 
-    mapper: dict[SSAValue, SSAValue] = dict(zip(body.block.args, [arguments[0], *values], strict=True))
+    # One step forward and, behind it, backward; its arguments are those of the step, then what the way back brings.
+    # Sums over all steps are in f32 where what is added is narrower.
+    sums = [b.cast(b.zeros_like(value), accumulation_type(b.element_type(value))) for value in captured]
+    block = _block_like(engine, [*body.block.args, *(op.carried[i] for i in carried), *sums, *step_values])
+    own, brought = block.args[: len(body.block.args)], list(block.args[len(body.block.args) :])
+    next_cotangents, running = brought[: len(carried)], brought[len(carried) : len(carried) + len(captured)]
+    output_cotangents = brought[len(carried) + len(captured) :]
+    mapper: dict[SSAValue, SSAValue] = dict(zip(body.block.args, own, strict=True))
     copies = _copy_of(engine, body, block, mapper)
     inner_varied = _mapped(varied, mapper)
     inner: Derivatives = {}
     with b.inside(block):
+        given_by_step = [mapper.get(value, value) for value in op.body_yield.operands]
+        part = ForwardPart(block, mark(b, given_by_step))
         seeds = [
             *zip((op.next_values[index] for index in carried), next_cotangents, strict=True),
             *zip(step_values, output_cotangents, strict=True),
@@ -397,60 +444,89 @@ def _scan_vjp(
                 engine.accumulate(inner, seed, cotangent)
         engine.backward(copies, inner, inner_varied)
         b.location = op.location
-        given = [mapper[op.carried[index]] for index in carried]
-        before = [b.materialized(inner.get(value), value) for value in given]
+        before = [b.materialized(inner.get(value), value) for value in (own[1 + index] for index in carried)]
         totals = [
-            total if (part := inner.get(value)) is None else b.add(total, part)
+            total if (term := inner.get(value)) is None else b.add(total, b.cast(term, b.element_type(total)))
             for total, value in zip(running, captured, strict=True)
         ]
-        slices = [mapper[op.slices[index]] for index in scanned]
-        steps = [b.materialized(inner.get(value), value) for value in slices]
+        steps = [b.materialized(inner.get(value), value) for value in (own[1 + count + index] for index in scanned)]
     _finish(engine, block, [*before, *totals, *steps])
-    lengths = [] if sources else [op.length] if op.length is not None else []
+
+    slices = own[1 + count :]
+    symbols = {
+        symbol for value in (*inits, *sources, *captured) for size in b.shape(value) for symbol in symbols_of(size)
+    }
+    kept = part.residuals(
+        {own[0], *slices, *brought}, lambda value: all(symbols_of(size) <= symbols for size in b.shape(value))
+    )
+    forward, stacks = _scan_keeping(engine, op, part, kept)
+    for value in kept:
+        value.replace_all_uses_with(_argument_like(engine, block, value))
+    part.remove_unused()
+    used = [index for index, argument in enumerate(slices) if argument.uses]
+    if not used and not stacks and not outputs and not lengths:
+        used = [0]
+    reads = [*(slices[index] for index in used), *output_cotangents]
+    _rearrange(engine, block, [own[0], *next_cotangents, *running, *reads, *block.args[len(own) + len(brought) :]])
+
+    starts = [b.materialized(results[index], inits[index]) for index in carried]
+    over = [
+        *(sources[i] for i in used),
+        *(value for i in outputs if (value := results[count + i]) is not None),
+        *stacks,
+    ]
+    lengths = [] if over else lengths
     made = b.create_with_regions(
         "scan",
-        (*inits, *sums, *sources, *lengths),
+        (*starts, *sums, *over, *lengths),
         [Region(block)],
-        len(inits) + len(sums) + len(scanned),
-        operandSegmentSizes=segments(len(inits) + len(sums), len(sources), len(lengths)),
-        reverse=op.reverse is None,
+        len(starts) + len(sums) + len(scanned),
+        operandSegmentSizes=segments(len(starts) + len(sums), len(over), len(lengths)),
+        reverse=forward.reverse is None,
     )
-    targets = [*(op.inits[i] for i in carried), *captured, *(op.scanned[i] for i in scanned)]
-    for value, cotangent in zip(targets, made, strict=True):
+    targets = [*(inits[i] for i in carried), *captured, *(sources[i] for i in scanned)]
+    for value, found in zip(targets, made, strict=True):
+        cotangent = b.cast(found, b.element_type(value))
         b.declare(cotangent, b.abstract(value))
         if value in varied:
             engine.accumulate(cotangents, value, cotangent)
 
 
-def _with_residuals(engine: Engine, op: ScanOp) -> tuple[ScanOp, list[SSAValue]]:
-    """The scan with the carried values that its steps start from as further stacked results."""
+def _scan_keeping(
+    engine: Engine, op: ScanOp, part: ForwardPart, kept: Sequence[SSAValue]
+) -> tuple[ScanOp, list[SSAValue]]:
+    """Put in the scan's place one whose steps give what is kept, too: the scan, and the stacked values."""
     b = engine.builder
     outer = b.insertion_point
-    if not op.carried:
+    if not kept:
         return op, []
-    old = op.body_yield
-    new = YieldOp(*old.operands, *op.carried)
-    new.location = old.location
-    Rewriter.replace_op(old, new)
-    operands, properties = list(op.operands), dict(op.properties)
+    body = op.body_region.block
+    block = _block_like(engine, body.args)
+    mapper: dict[SSAValue, SSAValue] = dict(zip(part.block.args[: len(body.args)], block.args, strict=True))
+    with b.inside(block):
+        b.copies(part.ops, mapper)
+    _finish(engine, block, [mapper.get(value, value) for value in (*part.results, *kept)])
+    operands, properties, location = list(op.operands), dict(op.properties), op.location
     count = len(op.results)
-    carried = [b.abstract(argument) for argument in op.carried]
-    region = op.detach_region(op.body_region)
-    b.insertion_point = InsertPoint.before(op)
-    results = b.create_with_regions("scan", operands, [region], count + len(carried), **properties)
+    given = [*op.scanned, *op.stacked_results]
+    b.insertion_point, here = InsertPoint.before(op), b.location
+    b.location = location
+    results = b.create_with_regions("scan", operands, [Region(block)], count + len(kept), **properties)
+    b.location = here
     stacks: list[SSAValue] = list(results[count:])
-    for stack, known in zip(stacks, carried, strict=True):
-        length = b.shape(stack)[0]
+    length = b.shape(given[0] if given else stacks[0])[0]
+    for stack, value in zip(stacks, kept, strict=True):
+        known = b.abstract(value)
         b.declare(stack, AbstractTensor((length, *known.shape), known.element_type))
-    extended = results[0].owner
-    assert isinstance(extended, ScanOp)
+    made = results[0].owner
+    assert isinstance(made, ScanOp)
     _replace(engine, op, results[:count], {}, ())
     b.insertion_point = outer
-    return extended, stacks
+    return made, stacks
 
 
 RULES: Mapping[type[Operation], RegionRule] = {
-    IfOp: RegionRule(_if_varied, _if_jvp, _if_vjp, note="backward runs the region again"),
+    IfOp: RegionRule(_if_varied, _if_jvp, _if_vjp, note="keeps what the backward pass reads"),
     WhileOp: RegionRule(_while_varied, _while_jvp, _while_vjp, note="backward needs a bound on the iterations"),
-    ScanOp: RegionRule(_scan_varied, _scan_jvp, _scan_vjp, note="backward runs each step again"),
+    ScanOp: RegionRule(_scan_varied, _scan_jvp, _scan_vjp, note="keeps what the backward pass reads of each step"),
 }

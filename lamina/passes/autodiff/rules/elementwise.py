@@ -43,6 +43,10 @@ def _negative(b: Builder, op: Any, t: SSAValue) -> SSAValue:
     return b.negate(t)
 
 
+def _absolute(b: Builder, op: ops.AbsOp, t: SSAValue) -> SSAValue:
+    return b.select(b.compare("GE", op.operand, 0.0), t, b.negate(t))
+
+
 def _power_base(b: Builder, op: ops.PowerOp, t: SSAValue) -> SSAValue:
     exponent = splat(op.rhs)
     if exponent == 2:
@@ -106,7 +110,7 @@ def _cast_vjp(b: Builder, op: ops.CastOp, cotangent: SSAValue, needed: Sequence[
 TWO_OVER_ROOT_PI = 2 / math.sqrt(math.pi)
 
 RULES: Mapping[type[GraphOp], Rule] = {
-    ops.AbsOp: _scaled(lambda b, x, y: b.sign(x)),
+    ops.AbsOp: diagonal(_absolute, note="1 at 0"),
     ops.NegateOp: diagonal(_negative),
     ops.ExpOp: _scaled(lambda b, x, y: y),
     ops.Expm1Op: _scaled(lambda b, x, y: b.add(y, 1.0)),

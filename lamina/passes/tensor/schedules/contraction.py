@@ -22,6 +22,21 @@ MAX_DEPTH, DEPTH_MULTIPLE = 512, 8
 """What a panel of columns is summed over at once, at most, and a number that divides it: that much of a panel stays in
 the second cache, and rounding errors do not grow with the length of the whole sum."""
 
+FOLDED_ROWS = 256
+"""Rows of a piece of work that takes in several lines of an image: one pass over a panel serves all of them."""
+
+ENOUGH_PIECES = 16
+"""Pieces of work that several threads share evenly."""
+
+SMALL_OPERAND_BYTES = 256 * 1024
+"""A right operand that stays in the second cache beside rows of the left one: pieces of work go through it whole, so
+that threads keep the rows they have; a larger one is gone through once, each panel for all rows."""
+
+MIN_PREFETCHING_TILES = 2
+"""With one tile in a block the panel is read as fast as it can be anyway."""
+
+ELEMENT_BYTES = 4
+
 UNROLL = 2
 
 ACCUMULATOR_BITS: Mapping[Attribute, int] = {f32: 32, f64: 64, i32: 32, i64: 64}
@@ -50,24 +65,71 @@ def contraction_schedule(stage: StageView, vector_bits: int) -> Mapping[str, Att
         rows = block_rows(stage.sizes[row], vectors, vector_bits)
     accumulators = ceil(ENOUGH_ACCUMULATORS / (rows * vectors))
     block = max(rows, BLOCK_ROWS // rows * rows)
+    if stage.is_padded and stage.sizes[row] is not None:
+        # Whole lines: which of their windows reach into the padding is known then.
+        block = max(block, ceil(stage.size(row) / rows) * rows)
     if (size := stage.sizes[row]) is not None:
         block = min(block, ceil(max(size, 1) / rows) * rows)
     reduced = [dim for dim, parallel in enumerate(stage.parallel) if not parallel]
-    work = 2 * block * vectors * lanes * prod(stage.size(dim) for dim in reduced)
-    blocks = {stage.names[row]: block, **_depth_block(stage, reduced)}
     others = [dim for dim, parallel in enumerate(stage.parallel) if parallel and dim not in axes]
     names = stage.names
+    width = vectors * lanes
+    blocks = {names[row]: block, **_depth_block(stage, reduced)}
+    panels = ceil(stage.size(column) / width)
+    lines, folded = 1, _folded_axis(stage, row, others)
+    if folded is not None:
+        lines = _lines(stage, folded, block, panels * ceil(stage.size(row) / block))
+        others.remove(folded)
+        blocks = {names[folded]: lines, **blocks}
+    row_axes = [row] if folded is None else [folded, row]
+    inner = [column, *row_axes] if _is_large(stage, column, reduced) else [*row_axes, column]
+    work = 2 * lines * block * width * prod(stage.size(dim) for dim in reduced)
+    tiles = lines * ceil(min(block, stage.size(row)) / rows)
+    prefetch = 0 if panel is None or tiles < MIN_PREFETCHING_TILES else ceil(vectors / tiles)
     return {
         "kind": StringAttr("contraction"),
         "row": StringAttr(names[row]),
         "column": StringAttr(names[column]),
-        "tile": numbers({names[row]: rows, names[column]: vectors * lanes}),
+        "tile": numbers({names[row]: rows, names[column]: width}),
         "block": numbers(blocks),
         "unroll": IntegerAttr(max(UNROLL, accumulators), i64),
         **({"accumulators": IntegerAttr(accumulators, i64)} if accumulators > 1 else {}),
-        "parallel": texts([names[dim] for dim in (*others, column, row)]),
+        **({"prefetch": IntegerAttr(prefetch, i64)} if prefetch else {}),
+        **padding_entry(stage),
+        "parallel": texts([names[dim] for dim in (*others, *inner)]),
         "grain": contraction_grain(stage, work),
     }
+
+
+def padding_entry(stage: StageView) -> Mapping[str, Attribute]:
+    """Of a window over a padded input: the taps on the padding are left out, and the input is read where it is."""
+    return {"padding": StringAttr("skipped")} if stage.is_padded else {}
+
+
+def _folded_axis(stage: StageView, row: int, others: Sequence[int]) -> int | None:
+    """The axis, besides the rows, of which a piece of work takes several positions: the lines of an image.
+
+    Only the left operand moves with it, so that a panel of the right one serves all of them.
+    """
+    lhs, rhs = ({dim for result in map_.results for dim in result.used_dims()} for map_ in stage.maps[:2])
+    return next((dim for dim in reversed(others) if dim in lhs and dim not in rhs and dim != row), None)
+
+
+def _lines(stage: StageView, folded: int, block: int, pieces: int) -> int:
+    """Lines of a piece of work: about `FOLDED_ROWS` rows, fewer where few pieces would be left."""
+    size = max(stage.size(folded), 1)
+    parts = ceil(size / max(1, FOLDED_ROWS // block))
+    while parts < size and parts * pieces < ENOUGH_PIECES:
+        parts += 1
+    return ceil(size / parts)
+
+
+def _is_large(stage: StageView, column: int, reduced: Sequence[int]) -> bool:
+    """Whether panels of the right operand come and go while rows of the left one stay."""
+    rhs = {dim for result in stage.maps[1].results for dim in result.used_dims()}
+    elements = prod(stage.size(dim) for dim in (column, *reduced))
+    batched = any(stage.parallel[dim] and dim != column for dim in rhs)
+    return batched or elements * ELEMENT_BYTES > SMALL_OPERAND_BYTES
 
 
 def _depth_block(stage: StageView, reduced: Sequence[int]) -> Mapping[str, int]:

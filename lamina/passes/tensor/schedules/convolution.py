@@ -8,7 +8,7 @@ from math import ceil, prod
 from xdsl.dialects.builtin import Float32Type, IntegerAttr, StringAttr, i64
 from xdsl.ir import Attribute
 
-from lamina.passes.tensor.schedules.contraction import is_multiply_add
+from lamina.passes.tensor.schedules.contraction import is_multiply_add, padding_entry
 from lamina.passes.tensor.schedules.stage_view import StageView, contraction_grain, numbers, plain_dims, texts
 
 ACCUMULATORS: Mapping[int, int] = {512: 16, 256: 8, 128: 8}
@@ -47,6 +47,7 @@ def depthwise_schedule(stage: StageView, vector_bits: int) -> Mapping[str, Attri
         "column": StringAttr(names[channel]),
         "tile": numbers({names[row]: rows, names[channel]: vectors * lanes}),
         "unroll": IntegerAttr(min(stage.size(reduced[-1]), MOST_TAPS), i64),
+        **padding_entry(stage),
         "parallel": texts([names[dim] for dim in others]),
         "grain": contraction_grain(stage, work),
     }

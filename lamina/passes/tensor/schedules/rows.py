@@ -9,9 +9,19 @@ from xdsl.dialects.builtin import IntegerAttr, StringAttr, i64
 from xdsl.ir import Attribute, SSAValue
 from xdsl.ir.affine import AffineDimExpr, AffineMap
 
-from lamina.dialects.tensor import tensor
+from lamina.dialects.tensor import linalg, tensor
 from lamina.passes.size_classes import SizeClasses
-from lamina.passes.tensor.schedules.stage_view import CHUNK_OPERATIONS, StageView, texts, write_schedule
+from lamina.passes.tensor.schedules.stage_view import (
+    CHUNK_OPERATIONS,
+    StageView,
+    numbers,
+    texts,
+    write_schedule,
+)
+
+COLUMN_BLOCK, LONG_COLUMN_BLOCK, LARGE = 512, 2048, 2**20
+"""Columns of a piece of work, whose results stay in the first cache; more where the operand has so many elements that
+it is read from memory, a piece of every row at a time."""
 
 LONG_ROW = 32
 """Elements that one iteration of a parallel loop should write, at least."""
@@ -86,7 +96,36 @@ def _with_long_rows(stages: Sequence[StageView], shared: int) -> int:
     return shared
 
 
+def _write_columns(stage: StageView) -> bool:
+    """Give a reduction of leading axes, a stage of its own, parallel blocks of its last axis; False for any other.
+
+    Each element is reduced in the order that it would be alone, whatever the blocks are.
+    """
+    last = len(stage.parallel) - 1
+    if stage.parallel != [False] * last + [True] or last == 0 or stage.size(last) < 2 * COLUMN_BLOCK:
+        return False
+    for map_ in stage.maps:
+        if any(last in result.used_dims() and not isinstance(result, AffineDimExpr) for result in map_.results):
+            return False
+    if any(op.regions or isinstance(op, tensor.ExtractOp | linalg.IndexOp) for op in stage.op.body.block.ops):
+        return False
+    name = stage.names[last]
+    rows, columns = prod(stage.size(dim) for dim in range(last)), stage.size(last)
+    block = min(LONG_COLUMN_BLOCK, columns // 2 // LONG_ROW * LONG_ROW) if rows * columns > LARGE else COLUMN_BLOCK
+    work = max(stage.operations(len(stage.parallel)) * rows * block, 1)
+    schedule: dict[str, Attribute] = {
+        "kind": StringAttr("rows"),
+        "block": numbers({name: block}),
+        "parallel": texts([name]),
+        "grain": IntegerAttr(max(1, ceil(CHUNK_OPERATIONS / work)), i64),
+    }
+    write_schedule(stage.op, schedule)
+    return True
+
+
 def _write_rows(stages: Sequence[StageView]) -> None:
+    if len(stages) == 1 and _write_columns(stages[0]):
+        return
     shared = _with_long_rows(stages, _shared_axes(stages))
     names = stages[0].names[:shared]
     work = sum(stage.operations(shared) for stage in stages)

@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from math import ceil, prod
 from typing import cast
 
-from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, IntegerAttr, StringAttr, i64
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, IndexType, IntegerAttr, StringAttr, i64
 from xdsl.ir import Attribute, Operation
 from xdsl.ir.affine import AffineDimExpr, AffineMap
 
+from lamina.dialects.loop import arith
 from lamina.dialects.loop.types import is_tensor
 from lamina.dialects.tensor import linalg
 
-AXES, SCHEDULE = "lamina.axes", "lamina.schedule"
+AXES, SCHEDULE, BORDER = "lamina.axes", "lamina.schedule", "lamina.border"
 
 CHUNK_OPERATIONS = 16 * 1024
 """Scalar operations in one piece of parallel work, at least: some microseconds, against one for handing it out."""
@@ -69,10 +70,22 @@ class StageView:
         size = self.sizes[dim]
         return ASSUMED_SIZE if size is None else size
 
+    @property
+    def is_padded(self) -> bool:
+        """Whether the first input is a copy of another tensor with zeros around it."""
+        owner = self.op.inputs[0].owner
+        return isinstance(owner, Operation) and BORDER in owner.attributes
+
     def operations(self, outer: int) -> int:
-        """Scalar operations of one iteration of the `outer` leading dims."""
+        """Scalar operations of one iteration of the `outer` leading dims; those on positions leave the loops."""
         inner = prod(self.size(dim) for dim in range(outer, len(self.parallel)))
-        return inner * max(1, sum(1 for _ in self.op.body.walk()) - 1)
+        return inner * max(1, sum(1 for op in self.op.body.walk() if not _is_on_positions(op)) - 1)
+
+
+def _is_on_positions(op: Operation) -> bool:
+    """Whether an op gives an index, or compares two."""
+    values = op.operands if isinstance(op, arith.CmpiOp) else op.results
+    return any(isinstance(value.type, IndexType) for value in values)
 
 
 def plain_dims(map_: AffineMap) -> list[int | None]:

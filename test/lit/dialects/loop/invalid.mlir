@@ -11,6 +11,22 @@ func.func @bounds(%m: index) {
 
 // -----
 
+func.func @prefetch(%x: memref<4x4xf32>, %i: index) {
+  // expected-error @below {{expected 2 indices, found 1}}
+  memref.prefetch %x[%i], read, locality<3>, data : memref<4x4xf32>
+  func.return
+}
+
+// -----
+
+func.func @locality(%x: memref<4xf32>, %i: index) {
+  // expected-error @below {{locality must be 0 to 3, found 4}}
+  memref.prefetch %x[%i], read, locality<4>, data : memref<4xf32>
+  func.return
+}
+
+// -----
+
 func.func @copy(%x: memref<4xf32>, %y: memref<5xf32>) {
   // expected-error @below {{cannot copy memref<4xf32> to memref<5xf32>}}
   memref.copy %x, %y : memref<4xf32> to memref<5xf32>

@@ -11,6 +11,10 @@ func.func @buffers(%m: index, %x: memref<?x4xf32>, %y: memref<?x4xf32>) {
   %g = memref.get_global @small : memref<2xf32>
   // CHECK-NEXT: memref.copy %x, %y : memref<?x4xf32> to memref<?x4xf32>
   memref.copy %x, %y : memref<?x4xf32> to memref<?x4xf32>
+  // CHECK-NEXT: memref.prefetch %x[%m, %m], read, locality<2>, data : memref<?x4xf32>
+  memref.prefetch %x[%m, %m], read, locality<2>, data : memref<?x4xf32>
+  // CHECK-NEXT: memref.prefetch %y[%m, %m], write, locality<0>, instr {why = "a test"} : memref<?x4xf32>
+  memref.prefetch %y[%m, %m], write, locality<0>, instr {why = "a test"} : memref<?x4xf32>
   // CHECK-NEXT: memref.cast %x : memref<?x4xf32> to memref<8x4xf32>
   %c = memref.cast %x : memref<?x4xf32> to memref<8x4xf32>
   // CHECK-NEXT: scf.forall (%i, %j) in (%m, 4) {

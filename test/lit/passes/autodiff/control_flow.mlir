@@ -155,27 +155,24 @@ func.func @loop(%x: tensor<4xf32>, %n: tensor<i64>) -> tensor<4xf32> {
 // CHECK-NEXT:  }
 // CHECK-LABEL: func.func @recurrence.vjp(
 // CHECK-SAME:      %[[H:.*]]: tensor<3xf32>, %[[XS:.*]]: tensor<?x3xf32>, %[[W:.*]]: tensor<3xf32>, %[[R_COTANGENT:.*]]: tensor<3xf32>) -> (tensor<3xf32>, tensor<3xf32>, tensor<?x3xf32>, tensor<3xf32>) attributes {lamina.derivative = "vjp of recurrence wrt=0,1,2 outputs=0"} {
-// CHECK-NEXT:    %[[R:.*]], %[[V0:.*]] = graph.scan %[[I:.*]], (%[[C:.*]] = %[[H]]) over (%[[X:.*]] = %[[XS]]) : (tensor<3xf32>, tensor<?x3xf32>) -> (tensor<3xf32>, tensor<?x3xf32>) {
-// CHECK-NEXT:      %[[A:.*]] = graph.multiply %[[C]], %[[W]] : tensor<3xf32>
-// CHECK-NEXT:      %[[B:.*]] = graph.add %[[A]], %[[X]] : tensor<3xf32>
+// CHECK-NEXT:    %[[R:.*]], %[[V0:.*]], %[[V1:.*]] = graph.scan %[[V2:.*]], (%[[V3:.*]] = %[[H]]) over (%[[V4:.*]] = %[[XS]]) : (tensor<3xf32>, tensor<?x3xf32>) -> (tensor<3xf32>, tensor<?x3xf32>, tensor<?x3xf32>) {
+// CHECK-NEXT:      %[[A:.*]] = graph.multiply %[[V3]], %[[W]] : tensor<3xf32>
+// CHECK-NEXT:      %[[B:.*]] = graph.add %[[A]], %[[V4]] : tensor<3xf32>
 // CHECK-NEXT:      %[[D:.*]] = graph.tanh %[[B]] : tensor<3xf32>
-// CHECK-NEXT:      graph.yield %[[D]], %[[C]] : tensor<3xf32>, tensor<3xf32>
+// CHECK-NEXT:      graph.yield %[[D]], %[[V3]], %[[D]] : tensor<3xf32>, tensor<3xf32>, tensor<3xf32>
 // CHECK-NEXT:    }
-// CHECK-NEXT:    %[[V1:.*]] = graph.constant dense<0.000000e+00> : tensor<3xf32>
-// CHECK-NEXT:    %[[V2:.*]] = graph.constant dense<1.000000e+00> : tensor<f32>
-// CHECK-NEXT:    %[[V3:.*]], %[[V4:.*]], %[[V5:.*]] = graph.scan %[[V6:.*]], (%[[V7:.*]] = %[[R_COTANGENT]], %[[V8:.*]] = %[[V1]]) over (%[[V9:.*]] = %[[V0]], %[[V10:.*]] = %[[XS]]) reverse : (tensor<3xf32>, tensor<3xf32>, tensor<?x3xf32>, tensor<?x3xf32>) -> (tensor<3xf32>, tensor<3xf32>, tensor<?x3xf32>) {
-// CHECK-NEXT:      %[[A_1:.*]] = graph.multiply %[[V9]], %[[W]] : tensor<3xf32>
-// CHECK-NEXT:      %[[B_1:.*]] = graph.add %[[A_1]], %[[V10]] : tensor<3xf32>
-// CHECK-NEXT:      %[[D_1:.*]] = graph.tanh %[[B_1]] : tensor<3xf32>
-// CHECK-NEXT:      %[[V11:.*]] = graph.multiply %[[D_1]], %[[D_1]] : tensor<3xf32>
-// CHECK-NEXT:      %[[V12:.*]] = graph.subtract %[[V2]], %[[V11]] : tensor<f32>, tensor<3xf32> -> tensor<3xf32>
-// CHECK-NEXT:      %[[V13:.*]] = graph.multiply %[[V7]], %[[V12]] : tensor<3xf32>
-// CHECK-NEXT:      %[[V14:.*]] = graph.multiply %[[V13]], %[[W]] : tensor<3xf32>
-// CHECK-NEXT:      %[[V15:.*]] = graph.multiply %[[V13]], %[[V9]] : tensor<3xf32>
-// CHECK-NEXT:      %[[V16:.*]] = graph.add %[[V8]], %[[V15]] : tensor<3xf32>
-// CHECK-NEXT:      graph.yield %[[V14]], %[[V16]], %[[V13]] : tensor<3xf32>, tensor<3xf32>, tensor<3xf32>
+// CHECK-NEXT:    %[[V5:.*]] = graph.constant dense<0.000000e+00> : tensor<3xf32>
+// CHECK-NEXT:    %[[V6:.*]] = graph.constant dense<1.000000e+00> : tensor<f32>
+// CHECK-NEXT:    %[[V7:.*]], %[[V8:.*]], %[[V9:.*]] = graph.scan %[[V10:.*]], (%[[V11:.*]] = %[[R_COTANGENT]], %[[V12:.*]] = %[[V5]]) over (%[[V13:.*]] = %[[V0]], %[[D_1:.*]] = %[[V1]]) reverse : (tensor<3xf32>, tensor<3xf32>, tensor<?x3xf32>, tensor<?x3xf32>) -> (tensor<3xf32>, tensor<3xf32>, tensor<?x3xf32>) {
+// CHECK-NEXT:      %[[V14:.*]] = graph.multiply %[[D_1]], %[[D_1]] : tensor<3xf32>
+// CHECK-NEXT:      %[[V15:.*]] = graph.subtract %[[V6]], %[[V14]] : tensor<f32>, tensor<3xf32> -> tensor<3xf32>
+// CHECK-NEXT:      %[[V16:.*]] = graph.multiply %[[V11]], %[[V15]] : tensor<3xf32>
+// CHECK-NEXT:      %[[V17:.*]] = graph.multiply %[[V16]], %[[W]] : tensor<3xf32>
+// CHECK-NEXT:      %[[V18:.*]] = graph.multiply %[[V16]], %[[V13]] : tensor<3xf32>
+// CHECK-NEXT:      %[[V19:.*]] = graph.add %[[V12]], %[[V18]] : tensor<3xf32>
+// CHECK-NEXT:      graph.yield %[[V17]], %[[V19]], %[[V16]] : tensor<3xf32>, tensor<3xf32>, tensor<3xf32>
 // CHECK-NEXT:    }
-// CHECK-NEXT:    func.return %[[R]], %[[V3]], %[[V5]], %[[V4]] : tensor<3xf32>, tensor<3xf32>, tensor<?x3xf32>, tensor<3xf32>
+// CHECK-NEXT:    func.return %[[R]], %[[V7]], %[[V9]], %[[V8]] : tensor<3xf32>, tensor<3xf32>, tensor<?x3xf32>, tensor<3xf32>
 // CHECK-NEXT:  }
 // CHECK-LABEL: func.func @recurrence.jvp(
 // CHECK-SAME:      %[[H:.*]]: tensor<3xf32>, %[[XS:.*]]: tensor<?x3xf32>, %[[W:.*]]: tensor<3xf32>, %[[H_TANGENT:.*]]: tensor<3xf32>, %[[XS_TANGENT:.*]]: tensor<?x3xf32>, %[[W_TANGENT:.*]]: tensor<3xf32>) -> (tensor<3xf32>, tensor<3xf32>) attributes {lamina.derivative = "jvp of recurrence wrt=0,1,2 outputs=0"} {
@@ -203,4 +200,79 @@ func.func @recurrence(%h: tensor<3xf32>, %xs: tensor<?x3xf32>, %w: tensor<3xf32>
     graph.yield %d : tensor<3xf32>
   }
   func.return %r : tensor<3xf32>
+}
+
+// What a branch's way back reads is a further result, zeros where the other branch is taken.
+// CHECK-LABEL: func.func @kept(
+// CHECK-SAME:      %[[X:.*]]: tensor<4xf32>, %[[P:.*]]: tensor<i1>) -> tensor<4xf32> {
+// CHECK-NEXT:    %[[Y:.*]] = graph.if %[[P]] -> (tensor<4xf32>) {
+// CHECK-NEXT:      %[[A:.*]] = graph.exp %[[X]] : tensor<4xf32>
+// CHECK-NEXT:      %[[B:.*]] = graph.tanh %[[A]] : tensor<4xf32>
+// CHECK-NEXT:      graph.yield %[[B]] : tensor<4xf32>
+// CHECK-NEXT:    } else {
+// CHECK-NEXT:      %[[C:.*]] = graph.logistic %[[X]] : tensor<4xf32>
+// CHECK-NEXT:      graph.yield %[[C]] : tensor<4xf32>
+// CHECK-NEXT:    }
+// CHECK-NEXT:    func.return %[[Y]] : tensor<4xf32>
+// CHECK-NEXT:  }
+// CHECK-LABEL: func.func @kept.vjp(
+// CHECK-SAME:      %[[X:.*]]: tensor<4xf32>, %[[P:.*]]: tensor<i1>, %[[Y_COTANGENT:.*]]: tensor<4xf32>) -> (tensor<4xf32>, tensor<4xf32>) attributes {lamina.derivative = "vjp of kept wrt=0 outputs=0"} {
+// CHECK-NEXT:    %[[Y:.*]], %[[B:.*]] = graph.if %[[P]] -> (tensor<4xf32>, tensor<4xf32>) {
+// CHECK-NEXT:      %[[A:.*]] = graph.exp %[[X]] : tensor<4xf32>
+// CHECK-NEXT:      %[[B_1:.*]] = graph.tanh %[[A]] : tensor<4xf32>
+// CHECK-NEXT:      graph.yield %[[B_1]], %[[B_1]] : tensor<4xf32>, tensor<4xf32>
+// CHECK-NEXT:    } else {
+// CHECK-NEXT:      %[[C:.*]] = graph.logistic %[[X]] : tensor<4xf32>
+// CHECK-NEXT:      %[[V0:.*]] = graph.constant dense<0.000000e+00> : tensor<4xf32>
+// CHECK-NEXT:      graph.yield %[[C]], %[[V0]] : tensor<4xf32>, tensor<4xf32>
+// CHECK-NEXT:    }
+// CHECK-NEXT:    %[[V1:.*]] = graph.if %[[P]] -> (tensor<4xf32>) {
+// CHECK-NEXT:      %[[A_1:.*]] = graph.exp %[[X]] : tensor<4xf32>
+// CHECK-NEXT:      %[[V2:.*]] = graph.multiply %[[B]], %[[B]] : tensor<4xf32>
+// CHECK-NEXT:      %[[V3:.*]] = graph.constant dense<1.000000e+00> : tensor<f32>
+// CHECK-NEXT:      %[[V4:.*]] = graph.subtract %[[V3]], %[[V2]] : tensor<f32>, tensor<4xf32> -> tensor<4xf32>
+// CHECK-NEXT:      %[[V5:.*]] = graph.multiply %[[Y_COTANGENT]], %[[V4]] : tensor<4xf32>
+// CHECK-NEXT:      %[[V6:.*]] = graph.multiply %[[V5]], %[[A_1]] : tensor<4xf32>
+// CHECK-NEXT:      graph.yield %[[V6]] : tensor<4xf32>
+// CHECK-NEXT:    } else {
+// CHECK-NEXT:      %[[C_1:.*]] = graph.logistic %[[X]] : tensor<4xf32>
+// CHECK-NEXT:      %[[V7:.*]] = graph.constant dense<1.000000e+00> : tensor<f32>
+// CHECK-NEXT:      %[[V8:.*]] = graph.subtract %[[V7]], %[[C_1]] : tensor<f32>, tensor<4xf32> -> tensor<4xf32>
+// CHECK-NEXT:      %[[V9:.*]] = graph.multiply %[[C_1]], %[[V8]] : tensor<4xf32>
+// CHECK-NEXT:      %[[V10:.*]] = graph.multiply %[[Y_COTANGENT]], %[[V9]] : tensor<4xf32>
+// CHECK-NEXT:      graph.yield %[[V10]] : tensor<4xf32>
+// CHECK-NEXT:    }
+// CHECK-NEXT:    func.return %[[Y]], %[[V1]] : tensor<4xf32>, tensor<4xf32>
+// CHECK-NEXT:  }
+// CHECK-LABEL: func.func @kept.jvp(
+// CHECK-SAME:      %[[X:.*]]: tensor<4xf32>, %[[P:.*]]: tensor<i1>, %[[X_TANGENT:.*]]: tensor<4xf32>) -> (tensor<4xf32>, tensor<4xf32>) attributes {lamina.derivative = "jvp of kept wrt=0 outputs=0"} {
+// CHECK-NEXT:    %[[Y:.*]], %[[V0:.*]] = graph.if %[[P]] -> (tensor<4xf32>, tensor<4xf32>) {
+// CHECK-NEXT:      %[[A:.*]] = graph.exp %[[X]] : tensor<4xf32>
+// CHECK-NEXT:      %[[V1:.*]] = graph.multiply %[[X_TANGENT]], %[[A]] : tensor<4xf32>
+// CHECK-NEXT:      %[[B:.*]] = graph.tanh %[[A]] : tensor<4xf32>
+// CHECK-NEXT:      %[[V2:.*]] = graph.multiply %[[B]], %[[B]] : tensor<4xf32>
+// CHECK-NEXT:      %[[V3:.*]] = graph.constant dense<1.000000e+00> : tensor<f32>
+// CHECK-NEXT:      %[[V4:.*]] = graph.subtract %[[V3]], %[[V2]] : tensor<f32>, tensor<4xf32> -> tensor<4xf32>
+// CHECK-NEXT:      %[[V5:.*]] = graph.multiply %[[V1]], %[[V4]] : tensor<4xf32>
+// CHECK-NEXT:      graph.yield %[[B]], %[[V5]] : tensor<4xf32>, tensor<4xf32>
+// CHECK-NEXT:    } else {
+// CHECK-NEXT:      %[[C:.*]] = graph.logistic %[[X]] : tensor<4xf32>
+// CHECK-NEXT:      %[[V6:.*]] = graph.constant dense<1.000000e+00> : tensor<f32>
+// CHECK-NEXT:      %[[V7:.*]] = graph.subtract %[[V6]], %[[C]] : tensor<f32>, tensor<4xf32> -> tensor<4xf32>
+// CHECK-NEXT:      %[[V8:.*]] = graph.multiply %[[C]], %[[V7]] : tensor<4xf32>
+// CHECK-NEXT:      %[[V9:.*]] = graph.multiply %[[X_TANGENT]], %[[V8]] : tensor<4xf32>
+// CHECK-NEXT:      graph.yield %[[C]], %[[V9]] : tensor<4xf32>, tensor<4xf32>
+// CHECK-NEXT:    }
+// CHECK-NEXT:    func.return %[[Y]], %[[V0]] : tensor<4xf32>, tensor<4xf32>
+// CHECK-NEXT:  }
+func.func @kept(%x: tensor<4xf32>, %p: tensor<i1>) -> tensor<4xf32> {
+  %y = graph.if %p -> (tensor<4xf32>) {
+    %a = graph.exp %x : tensor<4xf32>
+    %b = graph.tanh %a : tensor<4xf32>
+    graph.yield %b : tensor<4xf32>
+  } else {
+    %c = graph.logistic %x : tensor<4xf32>
+    graph.yield %c : tensor<4xf32>
+  }
+  func.return %y : tensor<4xf32>
 }

@@ -10,16 +10,20 @@
 // CHECK-LABEL: func.func @abs.vjp(
 // CHECK-SAME:      %[[X:.*]]: tensor<4xf32>, %[[R_COTANGENT:.*]]: tensor<4xf32>) -> (tensor<4xf32>, tensor<4xf32>) attributes {lamina.derivative = "vjp of abs wrt=0 outputs=0"} {
 // CHECK-NEXT:    %[[R:.*]] = graph.abs %[[X]] : tensor<4xf32>
-// CHECK-NEXT:    %[[V0:.*]] = graph.sign %[[X]] : tensor<4xf32>
-// CHECK-NEXT:    %[[V1:.*]] = graph.multiply %[[R_COTANGENT]], %[[V0]] : tensor<4xf32>
-// CHECK-NEXT:    func.return %[[R]], %[[V1]] : tensor<4xf32>, tensor<4xf32>
+// CHECK-NEXT:    %[[V0:.*]] = graph.constant dense<0.000000e+00> : tensor<f32>
+// CHECK-NEXT:    %[[V1:.*]] = graph.compare GE, %[[X]], %[[V0]] : tensor<4xf32>, tensor<f32> -> tensor<4xi1>
+// CHECK-NEXT:    %[[V2:.*]] = graph.negate %[[R_COTANGENT]] : tensor<4xf32>
+// CHECK-NEXT:    %[[V3:.*]] = graph.select %[[V1]], %[[R_COTANGENT]], %[[V2]] : tensor<4xi1>, tensor<4xf32>, tensor<4xf32> -> tensor<4xf32>
+// CHECK-NEXT:    func.return %[[R]], %[[V3]] : tensor<4xf32>, tensor<4xf32>
 // CHECK-NEXT:  }
 // CHECK-LABEL: func.func @abs.jvp(
 // CHECK-SAME:      %[[X:.*]]: tensor<4xf32>, %[[X_TANGENT:.*]]: tensor<4xf32>) -> (tensor<4xf32>, tensor<4xf32>) attributes {lamina.derivative = "jvp of abs wrt=0 outputs=0"} {
 // CHECK-NEXT:    %[[R:.*]] = graph.abs %[[X]] : tensor<4xf32>
-// CHECK-NEXT:    %[[V0:.*]] = graph.sign %[[X]] : tensor<4xf32>
-// CHECK-NEXT:    %[[V1:.*]] = graph.multiply %[[X_TANGENT]], %[[V0]] : tensor<4xf32>
-// CHECK-NEXT:    func.return %[[R]], %[[V1]] : tensor<4xf32>, tensor<4xf32>
+// CHECK-NEXT:    %[[V0:.*]] = graph.constant dense<0.000000e+00> : tensor<f32>
+// CHECK-NEXT:    %[[V1:.*]] = graph.compare GE, %[[X]], %[[V0]] : tensor<4xf32>, tensor<f32> -> tensor<4xi1>
+// CHECK-NEXT:    %[[V2:.*]] = graph.negate %[[X_TANGENT]] : tensor<4xf32>
+// CHECK-NEXT:    %[[V3:.*]] = graph.select %[[V1]], %[[X_TANGENT]], %[[V2]] : tensor<4xi1>, tensor<4xf32>, tensor<4xf32> -> tensor<4xf32>
+// CHECK-NEXT:    func.return %[[R]], %[[V3]] : tensor<4xf32>, tensor<4xf32>
 // CHECK-NEXT:  }
 func.func @abs(%x: tensor<4xf32>) -> tensor<4xf32> {
   %r = graph.abs %x : tensor<4xf32>

@@ -16,7 +16,9 @@ func.func @softmax_of_relu(%x: tensor<?x4xf32>) -> tensor<?x4xf32> {
   // CHECK-NEXT: %[[S:.*]] = graph.subtract %[[R]], %[[M]]
   // CHECK-NEXT: %[[E:.*]] = graph.exp %[[S]]
   // CHECK-NEXT: %[[T:.*]] = graph.reduce add %[[E]], [1] keep_dimensions
-  // CHECK-NEXT: %[[Y:.*]] = graph.divide %[[E]], %[[T]]
+  // CHECK-NEXT: %[[ONE:.*]] = graph.constant dense<1.000000e+00> : tensor<f32>
+  // CHECK-NEXT: %[[W:.*]] = graph.divide %[[ONE]], %[[T]]
+  // CHECK-NEXT: %[[Y:.*]] = graph.multiply %[[E]], %[[W]]
   // CHECK-NEXT: func.return %[[Y]]
   // ONLY-NEXT: graph.reduce maximum %r
   // KEEP-NEXT: graph.softmax %[[R]]

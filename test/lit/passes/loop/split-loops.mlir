@@ -93,3 +93,126 @@ func.func @stays(%x: memref<?xf32>, %n: index, %y: memref<?xf32>) -> f32 {
   }
   func.return %s : f32
 }
+
+// Whether the row is inside is asked once, ahead of the loops; the two tensors behind one another are two copies.
+// CHECK-LABEL: func.func @fixed_condition
+func.func @fixed_condition(%x: memref<?x5xf32>, %z: memref<?x3xf32>, %row: index, %y: memref<8xf32>) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c4 = arith.constant 4 : index
+  %c5 = arith.constant 5 : index
+  %c8 = arith.constant 8 : index
+  %zero = arith.constant 0.0 : f32
+  // CHECK: [[INSIDE:%.*]] = arith.cmpi slt, %row, %c4
+  // CHECK-NEXT: scf.if [[INSIDE]] {
+  // CHECK-NEXT: scf.for [[I:%.*]] = %c0 to %c5 step %c1 {
+  // CHECK-NEXT: [[A:%.*]] = memref.load %x[%row, [[I]]]
+  // CHECK-NEXT: memref.store [[A]], %y[[[I]]]
+  // CHECK-NEXT: }
+  // CHECK-NEXT: scf.for [[K:%.*]] = %c5 to %c8 step %c1 {
+  // CHECK-NEXT: [[L:%.*]] = arith.subi [[K]], %c5
+  // CHECK-NEXT: [[B:%.*]] = memref.load %z[%row, [[L]]]
+  // CHECK-NEXT: memref.store [[B]], %y[[[K]]]
+  // CHECK-NEXT: }
+  // CHECK-NEXT: } else {
+  // CHECK-NEXT: scf.for [[J:%.*]] = %c0 to %c8 step %c1 {
+  // CHECK-NEXT: memref.store %zero, %y[[[J]]]
+  // CHECK-NEXT: }
+  // CHECK-NEXT: }
+  // CHECK-NEXT: func.return
+  scf.for %i = %c0 to %c8 step %c1 {
+    %inside = arith.cmpi slt, %row, %c4 : index
+    %v = scf.if %inside -> (f32) {
+      %first = arith.cmpi slt, %i, %c5 : index
+      %j = arith.minsi %i, %c4 : index
+      %a = memref.load %x[%row, %j] : memref<?x5xf32>
+      %k = arith.subi %i, %c5 : index
+      %l = arith.maxsi %k, %c0 : index
+      %b = memref.load %z[%row, %l] : memref<?x3xf32>
+      %c = arith.select %first, %a, %b : f32
+      scf.yield %c : f32
+    } else {
+      scf.yield %zero : f32
+    }
+    memref.store %v, %y[%i] : memref<8xf32>
+  }
+  func.return
+}
+
+// A condition on the position, or on what is loaded, stays in the loop.
+// CHECK-LABEL: func.func @other_conditions
+func.func @other_conditions(%x: memref<8xf32>, %mask: memref<8xi1>, %y: memref<8xf32>, %size: index) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  // CHECK: scf.for
+  // CHECK-NEXT: memref.load %mask
+  // CHECK-NEXT: scf.if
+  scf.for %i = %c0 to %size step %c1 {
+    %m = memref.load %mask[%i] : memref<8xi1>
+    scf.if %m {
+      %a = memref.load %x[%i] : memref<8xf32>
+      memref.store %a, %y[%i] : memref<8xf32>
+    }
+  }
+  func.return
+}
+
+// A store under a fixed condition: the loop for the other answer is empty of it.
+// CHECK-LABEL: func.func @stores
+func.func @stores(%x: memref<?xf32>, %y: memref<?xf32>, %on: i1, %size: index) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  // CHECK: scf.if %on {
+  // CHECK-NEXT: scf.for
+  // CHECK: memref.store
+  // CHECK: memref.store
+  // CHECK: } else {
+  // CHECK-NEXT: scf.for
+  // CHECK-COUNT-1: memref.store
+  // CHECK: func.return
+  scf.for %i = %c0 to %size step %c1 {
+    %a = memref.load %x[%i] : memref<?xf32>
+    scf.if %on {
+      memref.store %a, %y[%i] : memref<?xf32>
+    }
+    memref.store %a, %x[%i] : memref<?xf32>
+  }
+  func.return
+}
+
+// Work under a condition on the position is done in the part where it holds.
+// CHECK-LABEL: func.func @computed_parts
+func.func @computed_parts(%x: memref<5xf32>, %z: memref<3xf32>, %y: memref<8xf32>) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c5 = arith.constant 5 : index
+  %c8 = arith.constant 8 : index
+  // CHECK: scf.for [[I:%.*]] = %c0 to %c5 step %c1 {
+  // CHECK-NEXT: [[A:%.*]] = memref.load %x[[[I]]]
+  // CHECK-NEXT: [[S:%.*]] = arith.addf [[A]], [[A]]
+  // CHECK-NEXT: [[N:%.*]] = arith.negf [[S]]
+  // CHECK-NEXT: memref.store [[N]], %y[[[I]]]
+  // CHECK-NEXT: }
+  // CHECK-NEXT: scf.for [[K:%.*]] = %c5 to %c8 step %c1 {
+  // CHECK-NEXT: [[L:%.*]] = arith.subi [[K]], %c5
+  // CHECK-NEXT: [[B:%.*]] = memref.load %z[[[L]]]
+  // CHECK-NEXT: [[M:%.*]] = arith.negf [[B]]
+  // CHECK-NEXT: memref.store [[M]], %y[[[K]]]
+  // CHECK-NEXT: }
+  // CHECK-NEXT: func.return
+  scf.for %i = %c0 to %c8 step %c1 {
+    %first = arith.cmpi slt, %i, %c5 : index
+    %v = scf.if %first -> (f32) {
+      %a = memref.load %x[%i] : memref<5xf32>
+      %s = arith.addf %a, %a : f32
+      scf.yield %s : f32
+    } else {
+      %l = arith.subi %i, %c5 : index
+      %b = memref.load %z[%l] : memref<3xf32>
+      scf.yield %b : f32
+    }
+    %n = arith.negf %v : f32
+    memref.store %n, %y[%i] : memref<8xf32>
+  }
+  func.return
+}

@@ -106,3 +106,31 @@ func.func private @turns(%a: memref<1x64xf32>, %b: memref<64x48xf32>, %c: memref
   }
   func.return
 }
+
+// Lines of an image in blocks of the sum; every tile asks for its third of a row of the panel's next block, which after
+// the last one is the next panel's first.
+// CHECK-LABEL: func.func private @lines
+func.func private @lines(%a: memref<4x8x600xf32>, %b: memref<600x48xf32>, %c: memref<4x8x48xf32>) attributes {lamina.kernel} {
+  // CHECK: [[SUMS:%.*]] = memref.alloca() {alignment = 64 : i64} : memref<4x8x48xf32>
+  // CHECK: scf.for [[FROM:%.*]] = {{.*}} {
+  // CHECK: [[TO:%.*]] = arith.minsi
+  // CHECK: scf.for [[LINE:%.*]] = {{.*}} {
+  // CHECK: [[LEFT:%.*]] = arith.subi {{%.*}}, [[FROM]]
+  // CHECK: [[AHEAD:%.*]] = arith.select {{%.*}}, [[LEFT]], {{%.*}}
+  // CHECK: [[TURN:%.*]] = arith.remui [[LINE]], {{%.*}}
+  // CHECK: [[VECTOR:%.*]] = arith.muli [[TURN]], {{%.*}}
+  // CHECK: scf.for [[K:%.*]] = [[FROM]] to
+  // CHECK: [[NEXT:%.*]] = arith.addi [[K]], [[AHEAD]]
+  // CHECK: memref.prefetch %b{{\[}}[[NEXT]], [[VECTOR]]{{\]}}, read, locality<2>, data
+  // CHECK: vector.transfer_write {{%.*}}, [[SUMS]]{{\[}}[[LINE]],
+  %zero = arith.constant 0.0 : f32
+  linalg.fill ins(%zero : f32) outs(%c : memref<4x8x48xf32>)
+  linalg.generic {indexing_maps = [affine_map<(h, m, k, n) -> (h, m, k)>, affine_map<(h, m, k, n) -> (k, n)>, affine_map<(h, m, k, n) -> (h, m, n)>], iterator_types = ["parallel", "parallel", "reduction", "parallel"]} ins(%a, %b : memref<4x8x600xf32>, memref<600x48xf32>) outs(%c : memref<4x8x48xf32>)
+    attrs = {lamina.axes = ["h", "m", "k", "n"], lamina.schedule = {kind = "contraction", row = "m", column = "n", tile = {m = 8 : i64, n = 48 : i64}, block = {h = 4 : i64, m = 8 : i64, k = 400 : i64}, unroll = 2 : i64, prefetch = 1 : i64}} {
+  ^bb0(%x: f32, %y: f32, %s: f32):
+    %p = arith.mulf %x, %y : f32
+    %t = arith.addf %s, %p : f32
+    linalg.yield %t : f32
+  }
+  func.return
+}

@@ -53,13 +53,23 @@ func.func private @one_row(%x: tensor<1x64xf32>, %w: tensor<3x64x48xf32>) -> ten
   func.return %1 : tensor<1x100xf32>
 }
 
-// Rows of pixels by output features.
+// Rows of pixels by output features, several lines of the image in one piece of work. The weights are small: a piece has
+// all features.
 // CHECK-LABEL: func.func private @convolution
 // CHECK:       lamina.schedule = {kind = "contraction", row = "w", column = "o", tile = {w = 8 : i64, o = 32 : i64}
-// CHECK-SAME:  parallel = ["n", "h", "o", "w"]
+// CHECK-SAME:  block = {h = 2 : i64, w = 24 : i64}, unroll = 2 : i64, parallel = ["n", "h", "w", "o"]
 func.func private @convolution(%x: tensor<1x14x26x8xf32>, %w: tensor<3x3x8x64xf32>) -> tensor<1x12x24x64xf32> attributes {lamina.kernel} {
   %0 = graph.convolution %x, %w, [b, 0, 1, f] x [0, 1, i, o] -> [b, 0, 1, f], strides = [1, 1], padding = [0, 0, 0, 0], lhs_dilation = [1, 1], rhs_dilation = [1, 1], groups = 1 : tensor<1x14x26x8xf32>, tensor<3x3x8x64xf32> -> tensor<1x12x24x64xf32>
   func.return %0 : tensor<1x12x24x64xf32>
+}
+
+// A panel of large weights is read once for several lines; the next block of it is asked for while one is summed.
+// CHECK-LABEL: func.func private @deep_convolution
+// CHECK:       tile = {w = 7 : i64, o = 48 : i64}, block = {h = 4 : i64, w = 7 : i64, c = 64 : i64}, unroll = 2 : i64, prefetch = 1 : i64, parallel = ["n", "o", "h", "w"]
+func.func private @deep_convolution(%x: tensor<1x9x9x512xf32>, %w: tensor<11x3x3x512x48xf32>) -> tensor<1x7x7x512xf32> attributes {lamina.kernel} {
+  %0 = graph.unpack %w dimension 3 size 512 : tensor<11x3x3x512x48xf32> -> tensor<3x3x512x512xf32>
+  %1 = graph.convolution %x, %0, [b, 0, 1, f] x [0, 1, i, o] -> [b, 0, 1, f], strides = [1, 1], padding = [0, 0, 0, 0], lhs_dilation = [1, 1], rhs_dilation = [1, 1], groups = 1 : tensor<1x9x9x512xf32>, tensor<3x3x512x512xf32> -> tensor<1x7x7x512xf32>
+  func.return %1 : tensor<1x7x7x512xf32>
 }
 
 // Every channel over its own taps, those of the last axis written out; work is handed out by lines.

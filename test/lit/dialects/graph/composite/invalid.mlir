@@ -72,6 +72,38 @@ func.func @f(%x: tensor<2x3x8xf32>, %s: tensor<8xf32>, %i: tensor<4xi8>, %p: ten
 
 // -----
 
+func.func @f(%x: tensor<2x6x8xf32>, %s: tensor<8xf32>) {
+  // expected-error @below {{graph.group_norm: groups: expected a number that divides 8, found 3}}
+  %0 = graph.group_norm %x, %s, %s, dimension = 2, groups = 3, epsilon = 1.0 : tensor<2x6x8xf32>, tensor<8xf32>, tensor<8xf32> -> tensor<2x6x8xf32>
+  func.return
+}
+
+// -----
+
+func.func @f(%x: tensor<8x6xf32>, %s: tensor<8xf32>) {
+  // expected-error @below {{graph.group_norm: dimension: expected an axis after the batch, found 0}}
+  %0 = graph.group_norm %x, %s, %s, dimension = 0, groups = 2, epsilon = 1.0 : tensor<8x6xf32>, tensor<8xf32>, tensor<8xf32> -> tensor<8x6xf32>
+  func.return
+}
+
+// -----
+
+func.func @f(%x: tensor<2x6x8xf32>, %s: tensor<8xf32>) {
+  // expected-error @below {{graph.group_norm: parameter: expected equal sizes, found 6 and 8}}
+  %0 = graph.group_norm %x, %s, %s, dimension = 1, groups = 2, epsilon = 1.0 : tensor<2x6x8xf32>, tensor<8xf32>, tensor<8xf32> -> tensor<2x6x8xf32>
+  func.return
+}
+
+// -----
+
+func.func @f(%x: tensor<2x6x8xf32>, %s: tensor<8x1xf32>, %t: tensor<f32>) {
+  // expected-error @below {{graph.group_norm: parameter: expected one axis, found tensor<f32>}}
+  %0 = graph.group_norm %x, %t, %t, dimension = 2, groups = 2, epsilon = 1.0 : tensor<2x6x8xf32>, tensor<f32>, tensor<f32> -> tensor<2x6x8xf32>
+  func.return
+}
+
+// -----
+
 func.func @f(%x: tensor<2x?xf32>, %i: tensor<4xi8>) {
   // expected-error @below {{graph.resize: mode: expected one of nearest, linear, cubic, found area}}
   %0 = graph.resize area %x, [0], sizes = [4], scales = [2.0], half_pixel, floor, cubic_coefficient = -0.75 : tensor<2x?xf32> -> tensor<4x?xf32>

@@ -30,6 +30,8 @@ func.func @ops(%x: tensor<2x?x8xf32>, %i: tensor<4xi8>, %s: tensor<8xf32>, %f: t
   %11 = graph.rms_norm %x, %s, axis = 2, epsilon = 0.000000e+00 : tensor<2x?x8xf32>, tensor<8xf32> -> tensor<2x?x8xf32>
   // CHECK: = graph.batch_norm %x, %f, %f, %f, %f, dimension = 0, epsilon = 1.000000e-03 : tensor<2x?x8xf32>, tensor<2xf32>, tensor<2xf32>, tensor<2xf32>, tensor<2xf32> -> tensor<2x?x8xf32>
   %12 = graph.batch_norm %x, %f, %f, %f, %f, dimension = 0, epsilon = 1.000000e-03 : tensor<2x?x8xf32>, tensor<2xf32>, tensor<2xf32>, tensor<2xf32>, tensor<2xf32> -> tensor<2x?x8xf32>
+  // CHECK: = graph.group_norm %x, %s, %s, dimension = 2, groups = 4, epsilon = 1.000000e-05 : tensor<2x?x8xf32>, tensor<8xf32>, tensor<8xf32> -> tensor<2x?x8xf32>
+  %gn = graph.group_norm %x, %s, %s, dimension = 2, groups = 4, epsilon = 1.000000e-05 : tensor<2x?x8xf32>, tensor<8xf32>, tensor<8xf32> -> tensor<2x?x8xf32>
   // CHECK: = graph.stop_gradient %x : tensor<2x?x8xf32> -> tensor<2x?x8xf32>
   %sg = graph.stop_gradient %x : tensor<2x?x8xf32> -> tensor<2x?x8xf32>
   // CHECK: = graph.resize linear %x, [1, 2], sizes = [-1, 16], scales = [2.000000e+00, 0.000000e+00], half_pixel, floor, cubic_coefficient = -7.500000e-01 : tensor<2x?x8xf32> -> tensor<2x?x16xf32>

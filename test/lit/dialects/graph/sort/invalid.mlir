@@ -21,3 +21,19 @@ func.func @f(%x: tensor<f32>) {
   %0 = graph.sort %x, 0 : tensor<f32> -> tensor<f32>
   func.return
 }
+
+// -----
+
+func.func @f(%x: tensor<4x3xf32>) {
+  // expected-error @below {{graph.arg_sort: count: expected at least 0 and at most 3, found 4}}
+  %0 = graph.arg_sort %x, 1 first 4 : tensor<4x3xf32> -> tensor<4x4xi64>
+  func.return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x?xf32>) {
+  // expected-error @below {{graph.arg_sort: count: expected at least 0}}
+  %0 = graph.arg_sort %x, 1 first -2 : tensor<4x?xf32> -> tensor<4x?xi64>
+  func.return
+}

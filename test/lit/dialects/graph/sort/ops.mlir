@@ -11,5 +11,7 @@ func.func @f(%x: tensor<4x?xf32>, %b: tensor<3xi1>) {
   %2 = graph.sort %x, 0 : tensor<4x?xf32> -> tensor<4x?xf32>
   // CHECK-NEXT: %3 = graph.sort %x, 1 descending : tensor<4x?xf32> -> tensor<4x?xf32>
   %3 = graph.sort %x, 1 descending : tensor<4x?xf32> -> tensor<4x?xf32>
+  // CHECK-NEXT: %4 = graph.arg_sort %x, 0 first 2 descending : tensor<4x?xf32> -> tensor<2x?xi64>
+  %4 = graph.arg_sort %x, 0 first 2 descending : tensor<4x?xf32> -> tensor<2x?xi64>
   func.return
 }

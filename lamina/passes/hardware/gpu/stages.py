@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from xdsl.dialects.builtin import AffineMapAttr, MemRefType, NoneAttr
 from xdsl.ir import Attribute, Operation, Region, SSAValue
@@ -11,34 +10,11 @@ from xdsl.ir.affine import AffineExpr, AffineMap
 
 from lamina.dialects.hardware.gpu import WORKGROUP, BarrierOp
 from lamina.dialects.loop import arith
-from lamina.dialects.loop.types import is_integer
 from lamina.dialects.tensor import linalg
-from lamina.passes.loop.emitter import INDEX, Emitter, Index
+from lamina.passes.hardware.gpu.bodies import Combiner, combiner_of
+from lamina.passes.loop.emitter import INDEX, Emitter, Index, memref_type
 from lamina.passes.loop.linalg_to_loops import lower_at, move_body
 from lamina.passes.loop.structured import StructuredOp, body_block, emit_affine, extent, iterators_of, maps_of
-
-NEUTRAL: Mapping[str, Callable[[Attribute], float | int | None]] = {
-    "arith.addf": lambda type_: -0.0,
-    "arith.mulf": lambda type_: 1.0,
-    "arith.maximumf": lambda type_: -math.inf,
-    "arith.minimumf": lambda type_: math.inf,
-    "arith.addi": lambda type_: 0,
-    "arith.muli": lambda type_: 1,
-    "arith.ori": lambda type_: 0,
-    "arith.andi": lambda type_: -1,
-    "arith.maxsi": lambda type_: _signed_limit(type_, -1),
-    "arith.minsi": lambda type_: _signed_limit(type_, 1),
-    "arith.maxui": lambda type_: 0,
-    "arith.minui": lambda type_: -1,
-}
-"""What changes nothing, by the op that combines the parts of a reduction."""
-
-
-def _signed_limit(type_: Attribute, sign: int) -> int | None:
-    if not is_integer(type_):
-        return None
-    limit = 1 << (type_.width.data - 1)
-    return limit - 1 if sign > 0 else -limit
 
 
 class Team:
@@ -63,6 +39,18 @@ class Team:
 def workgroup_type(element: Attribute, shape: Sequence[int]) -> MemRefType[Attribute]:
     """A buffer that the threads of a block share."""
     return MemRefType(element, shape, NoneAttr(), WORKGROUP)
+
+
+def clear(emitter: Emitter, buffer: SSAValue, team: Team) -> None:
+    """Store zeros all over a workgroup buffer; the threads of the block meet at the end."""
+    sizes = emitter.sizes(buffer)
+    zero = emitter.scalar_constant(0, memref_type(buffer).get_element_type())
+
+    def store(inner: Emitter, flat: SSAValue) -> None:
+        inner.store(zero, buffer, delinearized(inner, flat, sizes))
+
+    emitter.loop(team.worker, emitter.product(sizes), team.workers, store)
+    emitter.append(BarrierOp())
 
 
 def delinearized(emitter: Emitter, flat: SSAValue, counts: Sequence[Index]) -> list[Index]:
@@ -110,9 +98,9 @@ def lower_cooperatively(emitter: Emitter, op: StructuredOp, team: Team) -> None:
     ordered = parallel_first(emitter, op)
     count = sum(iterators_of(ordered))
     extents = [extent(emitter, ordered, dim) for dim in range(len(iterators_of(ordered)))]
-    combiner = _combiner(ordered, count) if all(size == 1 for size in extents[:count]) else None
+    combiner = combiner_of(ordered) if all(size == 1 for size in extents[:count]) else None
     if combiner is not None and count < len(extents):
-        _reduce(emitter, ordered, extents, count, team, *combiner)
+        _reduce(emitter, ordered, extents, count, team, combiner)
     else:
         total = emitter.product(extents[:count])
 
@@ -161,41 +149,19 @@ def parallel_first(emitter: Emitter, op: StructuredOp) -> StructuredOp:
     return copy
 
 
-def _combiner(op: StructuredOp, leading: int) -> tuple[Operation, float | int] | None:
-    """The op at the end of the body that takes the next part in, and what changes nothing; None where there is none."""
-    if isinstance(op, linalg.FillOp) or len(op.outputs) != 1:
-        return None
-    block = body_block(op)
-    terminator = block.last_op
-    accumulator = block.args[-1]
-    last = terminator.operands[0].owner if terminator is not None else None
-    if not isinstance(last, Operation) or last.name not in NEUTRAL or last.parent_block() is not block:
-        return None
-    if len(list(accumulator.uses)) != 1 or list(last.operands).count(accumulator) != 1:
-        return None
-    if any(dim >= leading for result in maps_of(op)[-1].results for dim in result.used_dims()):
-        return None
-    if any(inner.name == "memref.store" for inner in block.walk()):
-        return None
-    neutral = NEUTRAL[last.name](accumulator.type)
-    return None if neutral is None else (last, neutral)
-
-
 def _reduce(
     emitter: Emitter,
     op: StructuredOp,
     extents: Sequence[Index],
     leading: int,
     team: Team,
-    combine: Operation,
-    neutral: float | int,
+    combined: Combiner,
 ) -> None:
     block, maps, inputs = body_block(op), maps_of(op), len(op.inputs)
     accumulator, output = block.args[-1], op.outputs[0]
     scratch = team.scratch(accumulator.type)
     zeros: list[Index] = [0] * len(extents)
     cell = [emit_affine(emitter, expression, zeros) for expression in maps[-1].results]
-    combined: Callable[[Emitter, SSAValue, SSAValue], SSAValue] = _pair(combine)
 
     def step(inner: Emitter, flat: SSAValue, carried: Sequence[SSAValue]) -> Sequence[SSAValue]:
         positions: list[Index] = [*zeros[:leading], *delinearized(inner, flat, extents[leading:])]
@@ -210,7 +176,7 @@ def _reduce(
                 arguments.append(operand)
         return move_body(inner, block, [*arguments, carried[0]], positions)
 
-    start = emitter.scalar_constant(neutral, accumulator.type)
+    start = emitter.scalar_constant(combined.neutral, accumulator.type)
     total = emitter.product(extents[leading:])
     (part,) = emitter.for_loop(team.worker, total, team.workers, [start], step)
     emitter.store(part, scratch, [team.worker])
@@ -231,16 +197,3 @@ def _reduce(
         inner.store(combined(inner, inner.load(output, cell), inner.load(scratch, [0])), output, cell)
 
     emitter.branch(emitter.compare("eq", team.worker, 0), finish)
-
-
-def _pair(combine: Operation) -> Callable[[Emitter, SSAValue, SSAValue], SSAValue]:
-    """A copy of the combining op on two other values."""
-    op_type, properties, attributes = type(combine), dict(combine.properties), dict(combine.attributes)
-    result = combine.results[0].type
-
-    def emit(emitter: Emitter, left: SSAValue, right: SSAValue) -> SSAValue:
-        return emitter.value(
-            op_type.create(operands=[left, right], result_types=[result], properties=properties, attributes=attributes)
-        )
-
-    return emit

@@ -1,0 +1,211 @@
+"""Schedules of products for a GPU, from the figures of the target and the sizes of the product."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import ceil, prod
+
+from xdsl.dialects.builtin import BFloat16Type, Float16Type, Float32Type
+from xdsl.ir import Attribute, SSAValue
+
+from lamina.dialects.hardware.gpu_target import GpuDescription
+from lamina.dialects.hardware.nvgpu import FRAGMENTS
+from lamina.dialects.loop import arith
+from lamina.dialects.loop.types import is_tensor
+from lamina.dialects.tensor import linalg
+from lamina.passes.hardware.gpu.product_loads import MOST_BYTES, widest_load
+from lamina.passes.hardware.gpu.product_schedule import ProductSchedule
+from lamina.passes.loop.plan_arena import element_bytes
+from lamina.passes.tensor.schedules.stage_view import StageView, plain_dims
+
+MOST_SPLITS = 16
+"""Parts of one sum that different blocks of threads take, at most."""
+
+MULTIPLY_ADD_SHAPES: tuple[tuple[tuple[int, int, int], tuple[int, int]], ...] = (
+    ((128, 128, 8), (8, 8)),
+    ((64, 64, 16), (4, 4)),
+    ((32, 64, 16), (4, 4)),
+    ((16, 64, 16), (2, 4)),
+    ((32, 32, 16), (2, 2)),
+)
+"""Blocks and the threads' tiles, from the one that reads least per multiplication to the one that gives most blocks."""
+
+FRAGMENT_SHAPES: tuple[tuple[tuple[int, int, int], tuple[int, int]], ...] = (
+    ((128, 128, 32), (64, 32)),
+    ((128, 64, 32), (64, 32)),
+    ((64, 64, 32), (32, 32)),
+    ((32, 64, 32), (32, 16)),
+    ((16, 64, 64), (16, 16)),
+)
+"""Blocks and the warps' parts; with f32 factors half the depth."""
+
+TYPE_NAMES: tuple[tuple[type[Attribute], str], ...] = ((Float16Type, "f16"), (BFloat16Type, "bf16"))
+
+
+@dataclass(frozen=True)
+class ProductView:
+    """A contraction on tensors as its schedule sees it: dims of rows, columns, depth and batches, each in order."""
+
+    stage: StageView
+    rows: tuple[int, ...]
+    columns: tuple[int, ...]
+    depth: tuple[int, ...]
+    batch: tuple[int, ...]
+    factors: tuple[int, int]
+
+    def size(self, dims: tuple[int, ...]) -> int:
+        """The size of some dims taken as one, assumed where it is not known."""
+        return prod(self.stage.size(dim) for dim in dims)
+
+    def names(self, dims: tuple[int, ...]) -> tuple[str, ...]:
+        """The names of some dims."""
+        return tuple(self.stage.names[dim] for dim in dims)
+
+    def element(self, number: int) -> Attribute:
+        """The element type of the factor that has the rows (0) or the columns (1)."""
+        type_ = self.stage.op.inputs[self.factors[number]].type
+        return type_.get_element_type() if is_tensor(type_) else type_
+
+    def widest(self, number: int) -> int:
+        """How many neighbors of a factor can be loaded at a time."""
+        operand, map_ = self.stage.op.inputs[self.factors[number]], self.stage.maps[self.factors[number]]
+        if not is_tensor(operand.type) or not map_.results:
+            return 1
+        side = (self.rows, self.columns)[number]
+        last = map_.results[-1].used_dims()
+        dim = self.depth[-1] if self.depth[-1] in last or side[-1] not in last else side[-1]
+        return widest_load(
+            map_, operand.type.get_shape(), dim, self.stage.sizes[dim], element_bytes(self.element(number))
+        )
+
+
+def product_view(stage: StageView) -> ProductView | None:
+    """The product that a stage is: rows in one factor only, columns in the other only; None for any other op."""
+    if len(stage.op.inputs) != 2 or len(stage.op.outputs) != 1 or not is_product(stage.op):
+        return None
+    if any(None in plain_dims(map_) for map_ in stage.output_maps) or not stage.maps[2].results:
+        return None
+    used = [{dim for result in map_.results for dim in result.used_dims()} for map_ in stage.maps[:2]]
+    result = [dim for dim in plain_dims(stage.maps[2]) if dim is not None]
+    depth = tuple(dim for dim, parallel in enumerate(stage.parallel) if not parallel)
+    own = [tuple(dim for dim in result if dim in used[one] - used[1 - one]) for one in (0, 1)]
+    batch = tuple(dim for dim in result if dim in used[0] & used[1])
+    if not depth or not own[0] or not own[1] or not set(depth) <= used[0] & used[1]:
+        return None
+    if len(result) != len(stage.parallel) - len(depth) or len(own[0]) + len(own[1]) + len(batch) != len(result):
+        return None
+    # What is contiguous in the result are its columns.
+    factors = (1, 0) if result[-1] in own[0] else (0, 1)
+    return ProductView(stage, own[factors[0]], own[factors[1]], depth, batch, factors)
+
+
+def is_product(op: linalg.GenericOp) -> bool:
+    """Whether the body is `sum + left * right` on floats, with factors that may be widened first."""
+    *ops, terminator = op.body.block.ops
+    left, right, total = op.body.block.args
+    wide: dict[SSAValue, SSAValue] = {left: left, right: right}
+    while ops and isinstance(ops[0], arith.ExtFOp) and ops[0].operands[0] in (left, right):
+        wide[ops[0].operands[0]] = ops[0].results[0]
+        ops = ops[1:]
+    if len(ops) != 2 or not isinstance(ops[0], arith.MulfOp) or not isinstance(ops[1], arith.AddfOp):
+        return False
+    return (
+        left.type == right.type
+        and set(ops[0].operands) == set(wide.values())
+        and set(ops[1].operands) == {ops[0].results[0], total}
+        and list(terminator.operands) == [ops[1].results[0]]
+        and all(is_tensor(operand.type) for operand in op.operands)
+    )
+
+
+def default_schedule(view: ProductView, target: GpuDescription) -> ProductSchedule | None:
+    """The schedule of a product; None where the target has not enough of anything."""
+    fitting = [one for one in _candidates(view, target) if _fits(one, view, target)]
+    if not fitting:
+        return None
+    chosen = next((one for one in fitting if _blocks(one, view) >= target.processors), None)
+    if chosen is not None:
+        return chosen
+    least = min(fitting, key=lambda one: (_work(one, view), -prod(one.block[:2])))
+    return replace(least, split=_split(least, view, target))
+
+
+def _candidates(view: ProductView, target: GpuDescription) -> Iterator[ProductSchedule]:
+    element = view.element(0)
+    each = element_bytes(element)
+    widest = view.widest(0), view.widest(1)
+    axes = view.names(view.rows), view.names(view.columns), view.names(view.depth)
+    total = view.stage.op.outputs[0].type
+    sums = total.get_element_type() if is_tensor(total) else total
+    fragment = _fragment(element, sums, target)
+    copies = min(widest) * each >= 4 and target.copy > 0
+    if fragment is not None:
+        for block, warp in FRAGMENT_SHAPES:
+            deep = block[2] * 2 // each
+            yield ProductSchedule(
+                *axes,
+                block=(block[0], block[1], deep),
+                warp=warp,
+                fragment=fragment,
+                vector=widest,
+                row_padding=MOST_BYTES // each,
+                stages=_stages(block[0] + block[1], deep, each, target) if copies else 2,
+                asynchronous=copies,
+            )
+        return
+    for block, tile in MULTIPLY_ADD_SHAPES:
+        vector = _line(widest[0], block[2]), _line(widest[1], block[2])
+        yield ProductSchedule(*axes, block=block, tile=tile, vector=vector, row_padding=MOST_BYTES // each, stages=2)
+
+
+def _line(widest: int, size: int) -> int:
+    return min(widest, size)
+
+
+def _stages(sides: int, depth: int, each: int, target: GpuDescription) -> int:
+    """As many stages, up to four, as shared memory has room for with another block of threads beside this one."""
+    one = sides * (depth + MOST_BYTES // each) * each
+    return max(2, min(4, target.shared_memory // 2 // one))
+
+
+def _fragment(element: Attribute, sums: Attribute, target: GpuDescription) -> tuple[int, int, int] | None:
+    """The matrix instruction for a type of factors, None where the target has none."""
+    sizes = tuple(int(size) for size in target.fragment.split("x")) if target.fragment else ()
+    if len(sizes) != 3:
+        return None
+    m, n, k = sizes
+    if isinstance(element, Float32Type):
+        shape, allowed = (m, n, k // 2), "tf32" in target.fragment_types.split()
+    else:
+        names = [name for kind, name in TYPE_NAMES if isinstance(element, kind)]
+        shape, allowed = (m, n, k), bool(names) and names[0] in target.fragment_types.split()
+    return shape if allowed and (shape, element, sums) in FRAGMENTS else None
+
+
+def _fits(schedule: ProductSchedule, view: ProductView, target: GpuDescription) -> bool:
+    each = element_bytes(view.element(0))
+    m, n, k = schedule.block
+    shared = max((m + schedule.row_padding) * k, m * (k + schedule.row_padding))
+    shared += max((n + schedule.row_padding) * k, n * (k + schedule.row_padding))
+    return (
+        schedule.threads(target.warp) <= target.maximum_threads
+        and shared * each * schedule.stages <= target.shared_memory
+        and schedule.registers(target.warp, each) <= target.registers
+    )
+
+
+def _blocks(schedule: ProductSchedule, view: ProductView) -> int:
+    sides = ceil(view.size(view.rows) / schedule.block[0]), ceil(view.size(view.columns) / schedule.block[1])
+    return view.size(view.batch) * prod(sides)
+
+
+def _work(schedule: ProductSchedule, view: ProductView) -> int:
+    """Cells that are computed, those outside of the result too."""
+    return _blocks(schedule, view) * schedule.block[0] * schedule.block[1]
+
+
+def _split(schedule: ProductSchedule, view: ProductView, target: GpuDescription) -> int:
+    """Blocks that share one sum, so that all processors have something to do and each enough of it."""
+    idle = target.processors // max(1, _blocks(schedule, view))
+    return max(1, min(MOST_SPLITS, idle, view.size(view.depth) // (8 * schedule.block[2])))

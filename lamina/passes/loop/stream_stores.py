@@ -1,0 +1,184 @@
+"""`stream-stores`: loops whose results go past the caches store them line by line, without a scratch buffer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from xdsl.context import Context
+from xdsl.dialects import func
+from xdsl.dialects.builtin import IndexType, ModuleOp, StringAttr
+from xdsl.dialects.memref import ExtractAlignedPointerAsIndexOp, ExtractStridedMetaDataOp
+from xdsl.ir import Operation, SSAValue
+
+from lamina.dialects.loop import arith, memref, scf
+from lamina.passes.base import LaminaPass
+from lamina.passes.loop.bufferizer import ALIGNMENT
+from lamina.passes.loop.cleanup import PURE, erase_dead_ops
+from lamina.passes.loop.emitter import Constants, Emitter, Index, known_index, memref_type
+from lamina.passes.loop.plan_arena import element_bytes
+from lamina.passes.loop.streaming import LINES, STREAMED
+
+LINE_BYTES = 64
+PIECE_BYTES = 512
+"""What is stored at once: few enough lines that stores and loads overlap, enough for whole vectors of every element."""
+
+
+@dataclass(frozen=True)
+class StreamStoresPass(LaminaPass):
+    """A loop that fills what is then copied past the caches stores whole lines there itself.
+
+        scf.for %i = %c0 to %c4096 step %c1 { … memref.store %v, %scratch[%i] }
+        memref.copy %scratch, %y {lamina.streamed}
+    →
+        scf.for %i = %c0 to %first step %c1 { … memref.store %v, %y[%i] }       // up to the first line of y
+        scf.for %b = %first to %last step %c128 {
+          scf.for %j = %c0 to %c128 step %c1 { … memref.store %v, %piece[%j] }   // at %b + %j
+          memref.copy %piece, %y[%b] {lamina.streamed = "lines"}
+        }
+        scf.for %i = %last to %c4096 step %c1 { … memref.store %v, %y[%i] }
+
+    Reads and writes of memory then overlap. Done where the last loops before the copy write all of the scratch buffer,
+    one axis of static size, each element once, and read nothing of it but what is at their own position.
+    """
+
+    name = "stream-stores"
+    requires: ClassVar[frozenset[str]] = frozenset({"loops"})
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for function in op.ops:
+            if isinstance(function, func.FuncOp) and function.body.blocks:
+                _stream_in(function)
+
+
+def _stream_in(function: func.FuncOp) -> None:
+    copies = [op for op in function.walk() if isinstance(op, memref.CopyOp) and STREAMED in op.attributes]
+    constants = Constants(function.body.block)
+    for copy in copies:
+        loops = _writers(copy)
+        if not loops:
+            continue
+        for loop in loops:
+            _stream_loop(loop, copy, constants)
+        copy.detach()
+        copy.erase()
+    if copies:
+        erase_dead_ops(function.body.block)
+
+
+def _writers(copy: memref.CopyOp) -> list[scf.ForOp]:
+    """The loops that write what is copied; none where that is not all that they do."""
+    scratch, target = copy.operands
+    type_ = memref_type(scratch)
+    if not isinstance(scratch.owner, memref.AllocaOp) or type_.get_num_dims() != 1 or type_.get_shape()[0] < 0:
+        return []
+    if element_bytes(type_.get_element_type()) > LINE_BYTES or memref_type(target).get_num_dims() != 1:
+        return []
+    missing = type_.get_shape()[0]
+    ranges: list[tuple[int, int]] = []
+    loops: list[scf.ForOp] = []
+    op = copy.prev_op
+    while op is not None and missing > 0:
+        if isinstance(op, scf.ForOp):
+            bounds = _range(op, scratch)
+            if bounds is None or any(bounds[0] < high and low < bounds[1] for low, high in ranges):
+                return []
+            ranges.append(bounds)
+            loops.append(op)
+            missing -= bounds[1] - bounds[0]
+        elif not (isinstance(op, PURE) or op.name.startswith("arith.")):
+            return []
+        op = op.prev_op
+    return loops[::-1] if missing == 0 else []
+
+
+def _range(loop: scf.ForOp, scratch: SSAValue) -> tuple[int, int] | None:
+    """The positions at which a loop writes a buffer; None where it does anything else besides."""
+    lower, upper, step = (known_index(value) for value in (loop.lb, loop.ub, loop.step))
+    if not isinstance(lower, int) or not isinstance(upper, int) or step != 1 or loop.iter_args:
+        return None
+    block = loop.body.block
+    position = block.args[0]
+    stores = [op for op in block.ops if isinstance(op, memref.StoreOp)]
+    if len(stores) != 1 or stores[0].memref is not scratch or list(stores[0].indices) != [position]:
+        return None
+    for op in block.ops:
+        if isinstance(op, memref.LoadOp):
+            if op.memref is scratch and list(op.indices) != [position]:
+                return None
+        elif op.regions or not (
+            op.name.startswith(("arith.", "math.")) or isinstance(op, memref.StoreOp | scf.YieldOp)
+        ):
+            return None
+    return lower, upper
+
+
+def _stream_loop(loop: scf.ForOp, copy: memref.CopyOp, constants: Constants) -> None:
+    """Three loops in the place of one: up to the first whole line, whole pieces, the rest."""
+    target = copy.operands[1]
+    emitter = Emitter.ahead_of(loop, constants)
+    target = _ahead(target, loop)
+    lower, upper = known_index(loop.lb), known_index(loop.ub)
+    element = memref_type(target).get_element_type()
+    width = element_bytes(element)
+    piece = PIECE_BYTES // width
+    block = emitter.value(memref.AllocaOp.get(element, ALIGNMENT, [piece]))
+    first = emitter.minimum(emitter.add(lower, _until_line(emitter, target, lower, width)), upper)
+    last = emitter.add(first, emitter.round_down(emitter.subtract(upper, first), piece))
+
+    def single(inner: Emitter, position: SSAValue) -> None:
+        _repeat(inner, loop, position, target, position)
+
+    def whole(outer: Emitter, start: SSAValue) -> None:
+        def one(inner: Emitter, offset: SSAValue) -> None:
+            _repeat(inner, loop, inner.index(inner.add(start, offset)), block, offset)
+
+        outer.loop(0, piece, 1, one)
+        lines = memref.CopyOp(block, outer.subview(target, [start], [piece]))
+        lines.attributes[STREAMED] = StringAttr(LINES)
+        outer.append(lines)
+
+    emitter.loop(lower, first, 1, single)
+    emitter.loop(first, last, piece, whole)
+    emitter.loop(last, upper, 1, single)
+    loop.detach()
+    loop.erase()
+
+
+def _ahead(target: SSAValue, loop: Operation) -> SSAValue:
+    """The target's view, moved up to where the loop stands."""
+    block = loop.parent_block()
+    owner = target.owner
+    if block is None or not isinstance(owner, Operation) or owner.parent_block() is not block:
+        return target
+    if block.get_operation_index(owner) > block.get_operation_index(loop):
+        for operand in owner.operands:
+            _ahead(operand, loop)
+        owner.detach()
+        block.insert_op_before(owner, loop)
+    return target
+
+
+def _until_line(emitter: Emitter, target: SSAValue, position: Index, width: int) -> Index:
+    """How many elements lie between a position of a buffer and the next start of a line."""
+    described = ExtractStridedMetaDataOp(target)
+    emitter.append(described)
+    index = IndexType()
+    pointer = emitter.value(ExtractAlignedPointerAsIndexOp.build(operands=[target], result_types=[index]))
+    address = emitter.add(pointer, emitter.multiply(emitter.add(described.offset, position), width))
+    mask = emitter.index(LINE_BYTES - 1)
+    negated = emitter.index(emitter.subtract(0, address))
+    rest = emitter.value(arith.AndIOp.create(operands=[negated, mask], result_types=[index]))
+    return emitter.divide(rest, width)
+
+
+def _repeat(emitter: Emitter, loop: scf.ForOp, position: SSAValue, target: SSAValue, at: SSAValue) -> None:
+    """The body of a loop at a position, its result stored elsewhere."""
+    block = loop.body.block
+    mapping: dict[SSAValue, SSAValue] = {block.args[0]: position}
+    for op in block.ops:
+        emitter.location = op.location
+        if isinstance(op, memref.StoreOp):
+            emitter.store(mapping.get(op.value, op.value), target, [at])
+        elif not isinstance(op, scf.YieldOp):
+            emitter.append(op.clone(mapping))

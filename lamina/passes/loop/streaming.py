@@ -1,0 +1,110 @@
+"""Results too large for the caches: computed in a scratch buffer, block by block, and copied past the caches.
+
+An ordinary store reads the line that it overwrites, so that a copy moves three bytes for two; and it throws out of the
+caches what others will read sooner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+from xdsl.dialects.builtin import (
+    DYNAMIC_INDEX,
+    DictionaryAttr,
+    IntegerAttr,
+    ModuleOp,
+    NoneAttr,
+    UnitAttr,
+)
+from xdsl.ir import BlockArgument, SSAValue
+from xdsl.ir.affine import AffineDimExpr, AffineMap
+
+from lamina.dialects.loop import memref
+from lamina.dialects.tensor import linalg
+from lamina.passes.loop.emitter import Emitter, memref_type
+from lamina.passes.loop.plan_arena import element_bytes
+from lamina.passes.loop.stages import Group, captured_buffers
+from lamina.passes.loop.structured import StructuredOp, body_block, iterators_of, maps_of
+from lamina.passes.registers import TARGET
+
+STREAMED = "lamina.streamed"
+"""On `memref.copy`: the stores are to go past the caches; `LINES`: the target is whole lines, of static size."""
+LINES = "lines"
+
+LEAST_BLOCK_BYTES = 1024
+"""What a block has to write at one place, at least."""
+
+CACHE_SHARE = 2
+"""A result larger than the last cache divided by this is streamed."""
+
+
+def streaming_threshold(module: ModuleOp | None) -> int | None:
+    """The bytes from which on a result is streamed; None where the target does not say how large its caches are."""
+    target = module.attributes.get(TARGET) if module is not None else None
+    size = target.data.get("l3") if isinstance(target, DictionaryAttr) else None
+    return size.value.data // CACHE_SHARE if isinstance(size, IntegerAttr) and size.value.data > 0 else None
+
+
+def streamed_destinations(group: Group, threshold: int | None) -> dict[SSAValue, list[int]]:
+    """The destinations of a group to stream, with the axes of which an iteration has one position.
+
+    They are arguments of static size that the group writes whole before it reads any of them.
+    """
+    if threshold is None:
+        return {}
+    captured = {buffer for op in group.ops for buffer in captured_buffers(op)}
+    found: dict[SSAValue, list[int]] = {}
+    for buffer, positions in group.accesses():
+        if buffer in found or buffer in captured or not isinstance(buffer, BlockArgument):
+            continue
+        if _is_large(buffer, threshold) and None not in positions and _writes_all(group.ops, buffer):
+            found[buffer] = [position for position in positions if position is not None]
+    return found
+
+
+def _is_large(buffer: SSAValue, threshold: int) -> bool:
+    type_ = memref_type(buffer)
+    shape = type_.get_shape()
+    if DYNAMIC_INDEX in shape or not isinstance(type_.layout, NoneAttr):
+        return False
+    return prod(shape) * element_bytes(type_.get_element_type()) > threshold
+
+
+def _writes_all(ops: Sequence[StructuredOp], buffer: SSAValue) -> bool:
+    """Whether the first op that has the buffer writes all of it and reads nothing."""
+    op = next(op for op in ops if buffer in op.operands)
+    if isinstance(op, linalg.FillOp):
+        return True
+    number = list(op.operands).index(buffer)
+    if number < len(op.inputs) or not all(iterators_of(op)) or list(op.operands).count(buffer) > 1:
+        return False
+    return _is_projection(maps_of(op)[number]) and not body_block(op).args[number].uses
+
+
+def _is_projection(map_: AffineMap) -> bool:
+    dims = [result.position for result in map_.results if isinstance(result, AffineDimExpr)]
+    return len(dims) == len(map_.results) == len(set(dims))
+
+
+def block_bytes(buffer: SSAValue, dropped: Sequence[int]) -> int:
+    """The bytes of a static buffer at one position of the dropped axes."""
+    type_ = memref_type(buffer)
+    kept = [size for axis, size in enumerate(type_.get_shape()) if axis not in dropped]
+    return prod(kept) * element_bytes(type_.get_element_type())
+
+
+def copy_streamed(emitter: Emitter, scratch: SSAValue, target: SSAValue) -> None:
+    """Copy a block to where it belongs, past the caches."""
+    op = memref.CopyOp(scratch, target)
+    op.attributes[STREAMED] = UnitAttr()
+    emitter.append(op)
+
+
+def part_of_rows(emitter: Emitter, buffer: SSAValue, dropped: Sequence[int], positions: Sequence[SSAValue]) -> SSAValue:
+    """What one iteration has of a buffer: one position of each of the dropped axes."""
+    shape = memref_type(buffer).get_shape()
+    at = dict(zip(dropped, positions, strict=True))
+    offsets = [at.get(axis, 0) for axis in range(len(shape))]
+    sizes = [1 if axis in at else size for axis, size in enumerate(shape)]
+    return emitter.subview(buffer, offsets, sizes, dropped)

@@ -1,0 +1,39 @@
+// RUN: lamina-opt %s -p expand-math --split-input-file | filecheck %s
+
+// A target with an instruction for x · 2ⁿ: one operation, subnormal and infinite results included.
+builtin.module attributes {lamina.target = {features = "+avx2,+avx512f"}} {
+  // CHECK-LABEL: func.func @scaled
+  func.func @scaled(%x: f32) -> f32 {
+    // CHECK: arith.minimumf
+    // CHECK: arith.maximumf
+    // CHECK: [[N:%.*]] = arith.subi
+    // CHECK: cpu.ldexp %{{.*}}, [[N]] : f32, i32
+    %y = math.exp %x : f32
+    func.return %y : f32
+  }
+
+  // What is never above 0 need not be kept from overflowing.
+  // CHECK-LABEL: func.func @non_positive
+  func.func @non_positive(%x: vector<4x16xf32>) -> vector<4x16xf32> {
+    // CHECK-NOT: arith.minimumf
+    // CHECK: arith.maximumf
+    // CHECK: cpu.ldexp %{{.*}} : vector<4x16xf32>, vector<4x16xi32>
+    %y = math.exp %x {lamina.non_positive} : vector<4x16xf32>
+    func.return %y : vector<4x16xf32>
+  }
+}
+
+// -----
+
+// Without it, two factors.
+builtin.module attributes {lamina.target = {features = "+avx2,-avx512f"}} {
+  // CHECK-LABEL: func.func @two_factors
+  func.func @two_factors(%x: f32) -> f32 {
+    // CHECK-NOT: cpu.ldexp
+    // CHECK: arith.shrsi
+    // CHECK: arith.mulf
+    // CHECK: arith.mulf
+    %y = math.exp %x : f32
+    func.return %y : f32
+  }
+}

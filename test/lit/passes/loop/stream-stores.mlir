@@ -1,0 +1,52 @@
+// RUN: lamina-opt %s -p stream-stores | filecheck %s
+
+// Up to the first whole line of the target, pieces of whole lines, the rest; the scratch buffer is gone.
+// CHECK-LABEL: func.func @copy
+func.func @copy(%x: memref<1000xf32>, %y: memref<1000xf32>) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c1000 = arith.constant 1000 : index
+  %t = memref.alloca() {alignment = 64 : i64} : memref<1000xf32>
+  // CHECK: [[PIECE:%.*]] = memref.alloca() {alignment = 64 : i64} : memref<128xf32>
+  // CHECK: "memref.extract_aligned_pointer_as_index"(%y)
+  // CHECK: scf.for [[I:%.*]] = %c0 to [[FIRST:%.*]] step %c1 {
+  // CHECK-NEXT: [[A:%.*]] = memref.load %x[[[I]]]
+  // CHECK-NEXT: memref.store [[A]], %y[[[I]]]
+  // CHECK-NEXT: }
+  // CHECK-NEXT: scf.for [[B:%.*]] = [[FIRST]] to [[LAST:%.*]] step
+  // CHECK-NEXT: scf.for [[J:%.*]] = %c0 to
+  // CHECK-NEXT: [[K:%.*]] = arith.addi [[B]], [[J]]
+  // CHECK-NEXT: [[C:%.*]] = memref.load %x[[[K]]]
+  // CHECK-NEXT: memref.store [[C]], [[PIECE]][[[J]]]
+  // CHECK-NEXT: }
+  // CHECK-NEXT: [[LINES:%.*]] = memref.subview %y[[[B]]] [128] [1]
+  // CHECK-NEXT: memref.copy [[PIECE]], [[LINES]] {lamina.streamed = "lines"}
+  // CHECK-NEXT: }
+  // CHECK-NEXT: scf.for [[M:%.*]] = [[LAST]] to %c1000 step %c1 {
+  // CHECK: memref.store {{.*}}, %y[[[M]]]
+  // CHECK-NOT: memref.copy
+  // CHECK: func.return
+  scf.for %i = %c0 to %c1000 step %c1 {
+    %a = memref.load %x[%i] : memref<1000xf32>
+    memref.store %a, %t[%i] : memref<1000xf32>
+  }
+  memref.copy %t, %y {lamina.streamed} : memref<1000xf32> to memref<1000xf32>
+  func.return
+}
+
+// A loop that writes only a part leaves the scratch buffer in place.
+// CHECK-LABEL: func.func @part
+func.func @part(%x: memref<1000xf32>, %y: memref<1000xf32>) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c999 = arith.constant 999 : index
+  %t = memref.alloca() {alignment = 64 : i64} : memref<1000xf32>
+  // CHECK: memref.store {{.*}}, %t
+  // CHECK: memref.copy %t, %y {lamina.streamed}
+  scf.for %i = %c0 to %c999 step %c1 {
+    %a = memref.load %x[%i] : memref<1000xf32>
+    memref.store %a, %t[%i] : memref<1000xf32>
+  }
+  memref.copy %t, %y {lamina.streamed} : memref<1000xf32> to memref<1000xf32>
+  func.return
+}

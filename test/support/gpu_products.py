@@ -1,0 +1,75 @@
+"""Products compiled with a schedule of one GPU target and run, or assembled, for another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from xdsl.dialects.builtin import DictionaryAttr, ModuleOp
+
+import lamina
+from lamina import pipelines
+from lamina.api import module_text
+from lamina.context import LaminaContext
+from lamina.dialects.hardware.gpu_target import TARGET, GpuDescription, parse_gpu_target
+from lamina.interface import signature
+from lamina.lowering.to_gpu_text.package import write_package
+from lamina.passes.hardware.gpu.assign_gpu_schedules import AssignGpuSchedulesPass
+from lamina.passes.hardware.gpu.product_schedule import PRODUCT, ProductSchedule
+
+ROOMY = {"shared_memory": 256 * 1024, "maximum_threads": 1024}
+"""What an OpenCL CPU has more of than our `spirv` counts on: room for schedules of other targets."""
+
+Edit = Callable[[ProductSchedule], ProductSchedule]
+
+
+def traced(function: Callable[..., Any], *specs: Any) -> tuple[ModuleOp, LaminaContext]:
+    """A graph-level module of a Python function, and its context."""
+    model = lamina.trace(function, *specs)
+    return model.module.clone(), model.context
+
+
+def schedules(module: ModuleOp) -> list[ProductSchedule]:
+    """The schedules of the products of a module."""
+    return [ProductSchedule.of(op) for op in _products(module)]
+
+
+def _products(module: ModuleOp) -> list[Any]:
+    found = [(op, op.attributes.get("lamina.schedule")) for op in module.walk()]
+    return [op for op, one in found if isinstance(one, DictionaryAttr) and one.data["kind"].data == PRODUCT]
+
+
+def compile_scheduled(
+    module: ModuleOp,
+    context: LaminaContext,
+    folder: Path,
+    schedule_target: str,
+    target: str = "",
+    edit: Edit | None = None,
+    tf32: bool = False,
+    figures: Mapping[str, int] | None = None,
+) -> tuple[list[ProductSchedule], Mapping[str, Any]]:
+    """Compile with the schedules that `schedule_target` gets, edited, for another target; schedules and manifest."""
+    module.attributes[TARGET] = parse_gpu_target(schedule_target).attribute()
+    pipelines.run_passes(module, context, pipelines.gpu_pass_names(to="graph"))
+    inputs, outputs = signature(module)
+    names = pipelines.gpu_pass_names(after="graph", to="hardware")
+    after = names.index("assign-gpu-schedules")
+    pipelines.run_passes(module, context, names[:after])
+    AssignGpuSchedulesPass(tf32=tf32).apply(context, module)
+    for op in _products(module):
+        if edit is not None:
+            op.attributes["lamina.schedule"] = DictionaryAttr(dict(edit(ProductSchedule.of(op)).attribute()))
+    used = schedules(module)
+    description = _described(target or schedule_target, figures)
+    module.attributes[TARGET] = description.attribute()
+    pipelines.run_passes(module, context, names[after + 1 :])
+    pipelines.verify(module, "outlining kernels")
+    return used, write_package(folder, module, context, description, inputs, outputs, module_text(module))
+
+
+def _described(target: str, figures: Mapping[str, int] | None) -> GpuDescription:
+    changed: Mapping[str, Any] = {**(ROOMY if target == "spirv" else {}), **(figures or {})}
+    return replace(parse_gpu_target(target), **changed)

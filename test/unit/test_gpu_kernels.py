@@ -1,0 +1,111 @@
+"""Every graph op as GPU kernels: run on an OpenCL CPU runtime against the NumPy references, assembled by ptxas."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lamina import api
+from lamina.dialects.graph import GRAPH_OPS
+from lamina.targets.gpu.checking_driver import CheckingDriver
+from lamina.targets.gpu.launcher import Program as Compiled
+from support.gpu_cases import PROGRAMS, REFUSED, Program, ops_of
+from support.opencl import run_packages, runtime_folder
+from test_gpu import PTXAS, needs_ptxas
+
+needs_opencl = pytest.mark.skipif(
+    runtime_folder() is None, reason="no OpenCL CPU runtime (PyPI: intel-opencl-rt, intel-cmplr-lib-rt)"
+)
+ASSEMBLED = ("unary", "shapes", "reductions", "rows", "rows_short", "rows_long", "cumulative", "scatters", "attention")
+CHECKED = ("rows_short", "reductions_symbolic", "cumulative", "scatters", "transposes", "sorts", "attention")
+SMALL = 1e-30
+"""Where a result is no larger than this, only its absolute difference counts."""
+
+
+def assert_equals(found: np.ndarray, expected: np.ndarray, tolerance: float) -> None:
+    expected = np.asarray(expected)
+    # A file of arrays does not know bf16.
+    found = found.view(expected.dtype) if found.dtype.kind == "V" else found
+    assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
+    if expected.dtype.kind not in "fV":
+        np.testing.assert_array_equal(found, expected)
+        return
+    finite = np.abs(expected[np.isfinite(expected)].astype(np.float64))
+    scale = min(max(1.0, float(finite.max(initial=SMALL))), 100.0)
+    np.testing.assert_allclose(
+        found.astype(np.float64), expected.astype(np.float64), rtol=tolerance, atol=tolerance * scale
+    )
+
+
+def compiled(program: Program, folder: Path, target: str) -> tuple[dict, list[np.ndarray], set[str]]:
+    """The manifest, the expected results and the graph ops of a program."""
+    context = api.make_context()
+    module = program.module(context)
+    ops, expected = ops_of(module), list(program.expected(module, context))
+    return dict(api.compile_for_gpu(module, context, folder, target)), expected, ops
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[list[np.ndarray], list[np.ndarray]]]:
+    """What all programs give on the OpenCL runtime, and what is expected, by name."""
+    scratch = tmp_path_factory.mktemp("kernels")
+    jobs, expectations = [], []
+    for program in PROGRAMS:
+        manifest, expected, _ = compiled(program, scratch / program.name, "spirv")
+        feeds = {info["name"]: array for info, array in zip(manifest["inputs"], program.inputs, strict=True)}
+        jobs.append((scratch / program.name, feeds))
+        expectations.append(expected)
+    found = [list(outputs.values()) for outputs in run_packages(jobs, scratch)]
+    pairs = zip(found, expectations, strict=True)
+    return {program.name: pair for program, pair in zip(PROGRAMS, pairs, strict=True)}
+
+
+@needs_opencl
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
+def test_kernels_equal_the_references(program: Program, results):
+    found, expected = results[program.name]
+    assert len(found) == len(expected)
+    for own, reference in zip(found, expected, strict=True):
+        assert_equals(own, reference, program.tolerance)
+
+
+def test_every_op_is_in_a_program():
+    context = api.make_context()
+    used = {name for program in PROGRAMS for name in ops_of(program.module(context))}
+    assert {op.name for op in GRAPH_OPS} - used == set(REFUSED)
+
+
+@pytest.mark.parametrize("name", CHECKED)
+def test_kernels_have_no_races(name: str, tmp_path: Path):
+    """Nor accesses out of bounds, barriers that not all threads reach, and reads of what nobody wrote."""
+    program = next(program for program in PROGRAMS if program.name == name)
+    manifest, expected, _ = compiled(program, tmp_path, "spirv")
+    driver = CheckingDriver(tmp_path, api.make_context())
+    feeds = {info["name"]: array for info, array in zip(manifest["inputs"], program.inputs, strict=True)}
+    for found, reference in zip(Compiled(tmp_path, driver)(**feeds).values(), expected, strict=True):
+        assert_equals(found, reference, program.tolerance)
+    assert not driver.findings, "\n".join(map(str, driver.findings))
+
+
+def test_attention_stores_no_scores(tmp_path: Path):
+    program = next(program for program in PROGRAMS if program.name == "attention_long")
+    manifest, _, _ = compiled(program, tmp_path, "ptx:sm_80")
+    # Two attentions, and the mask of the second with its queries side by side.
+    assert len(manifest["kernels"]) == 3
+    assert manifest["workspace"] <= program.inputs[3].size + 64
+
+
+@needs_ptxas
+@pytest.mark.parametrize("name", ASSEMBLED)
+def test_ptx_is_assembled(name: str, tmp_path: Path):
+    program = next(program for program in PROGRAMS if program.name == name)
+    manifest, _, _ = compiled(program, tmp_path, "ptx:sm_80")
+    files = [str(tmp_path / kernel["file"]) for kernel in manifest["kernels"]]
+    command = [PTXAS, "-arch=sm_80", "-v", "-c", *files]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "spill stores" in done.stderr
+    assert all(" 0 bytes spill stores" in line for line in done.stderr.splitlines() if "spill stores" in line)

@@ -1,0 +1,421 @@
+"""Products and convolutions on GPU targets: any schedule gives the right numbers, and native code is what was asked."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import lamina
+from lamina import api, ops
+from lamina.diagnostics import LaminaError
+from lamina.dialects.hardware.gpu_target import parse_gpu_target
+from lamina.lowering.to_gpu_text import print_kernels
+from lamina.lowering.to_gpu_text.code_generation import generate
+from lamina.passes.hardware.gpu.product_schedule import ProductSchedule
+from support.gpu_products import compile_scheduled, traced
+from support.opencl import run_package, run_packages, runtime_folder
+from test_gpu import PTXAS
+
+needs_opencl = pytest.mark.skipif(runtime_folder() is None, reason="no OpenCL CPU runtime (PyPI: intel-opencl-rt)")
+needs_ptxas = pytest.mark.skipif(PTXAS is None, reason="no ptxas (PyPI: nvidia-cuda-nvcc)")
+
+DTYPES: Mapping[str, Any] = {"f32": np.float32, "f16": np.float16, "bf16": ml_dtypes.bfloat16, "f64": np.float64}
+ROUNDING = {"f32": 2.0**-24, "f16": 2.0**-11, "bf16": 2.0**-8, "f64": 2.0**-53}
+TF32 = 2.0**-11
+
+
+@dataclass
+class Case:
+    """Arrays by name, the function of them, and what is expected of it in f64.
+
+    `magnitude`: the sum of the absolute terms; `rounded`: of the values that are rounded to the type on the way, which
+    are the product and its sum with the bias.
+    """
+
+    function: Callable[..., Any]
+    feeds: Mapping[str, np.ndarray]
+    expected: np.ndarray
+    magnitude: np.ndarray
+    rounded: np.ndarray
+    dtype: str
+    depth: int
+
+    @property
+    def specs(self) -> list[Any]:
+        return [lamina.spec(array.shape, self.dtype, name=name) for name, array in self.feeds.items()]
+
+    def check(self, found: np.ndarray, tf32: bool = False) -> None:
+        value = found.view(DTYPES[self.dtype]).reshape(self.expected.shape).astype(np.float64)
+        accumulated = (self.depth + 4) * ROUNDING["f64" if self.dtype == "f64" else "f32"] + (3 * TF32 if tf32 else 0)
+        bound = self.magnitude * accumulated + self.rounded * 1.01 * ROUNDING[self.dtype] + 1e-30
+        # Subnormal results of 16-bit types have fewer bits.
+        assert (np.abs(value - self.expected) <= bound + (1e-7 if self.dtype == "f16" else 0)).all()
+
+
+def random_array(shape: Sequence[int], dtype: str, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape).astype(DTYPES[dtype])
+
+
+def wide(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.float64)
+
+
+def product(m: int, k: int, n: int, dtype: str, batch: Sequence[int] = (), turn: tuple[bool, bool] = (False, False)):
+    """relu(a @ b + c); `turn`: factors come transposed."""
+    a = random_array((*batch, k, m) if turn[0] else (*batch, m, k), dtype, m)
+    b = random_array((*batch, n, k) if turn[1] else (*batch, k, n), dtype, n + 1)
+    c = random_array((n,), dtype, k + 2)
+
+    def swapped(x: Any) -> Any:
+        axes = [*range(len(batch)), len(batch) + 1, len(batch)]
+        return x.transpose(*axes)
+
+    def function(a: Any, b: Any, c: Any) -> Any:
+        left, right = (swapped(x) if turned else x for x, turned in zip((a, b), turn, strict=True))
+        return ops.relu(ops.matmul(left, right) + c)
+
+    left, right = (np.swapaxes(wide(x), -1, -2) if turned else wide(x) for x, turned in zip((a, b), turn, strict=True))
+    total = left @ right
+    magnitude = np.abs(left) @ np.abs(right) + np.abs(wide(c))
+    rounded = np.abs(total) + np.abs(total + wide(c))
+    return Case(function, {"a": a, "b": b, "c": c}, np.maximum(total + wide(c), 0), magnitude, rounded, dtype, k)
+
+
+def unfolded(x: np.ndarray, window: Sequence[int], stride: Sequence[int], dilation: Sequence[int], padding: int):
+    """Every window of x (batch, features, height, width): (batch, height, width, features, taps)."""
+    padded = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    spans = [(taps - 1) * step + 1 for taps, step in zip(window, dilation, strict=True)]
+    views = np.lib.stride_tricks.sliding_window_view(padded, spans, (2, 3))
+    return views[:, :, :: stride[0], :: stride[1], :: dilation[0], :: dilation[1]]
+
+
+def convolution(
+    shape: Sequence[int],
+    kernel: Sequence[int],
+    dtype: str = "f32",
+    stride: tuple[int, int] = (1, 1),
+    dilation: tuple[int, int] = (1, 1),
+    padding: int = 0,
+    groups: int = 1,
+):
+    """A convolution with bias and relu; the expectation in NumPy, by windows."""
+    x, w = random_array(shape, dtype, 1), random_array(kernel, dtype, 2)
+    bias = random_array((kernel[0],), dtype, 3)
+
+    def function(x: Any, w: Any, bias: Any) -> Any:
+        return ops.relu(ops.conv(x, w, bias, stride=stride, dilation=dilation, padding=padding, groups=groups))
+
+    def sums(x: np.ndarray, w: np.ndarray, bias: np.ndarray) -> np.ndarray:
+        parts = []
+        for own, rows in zip(np.split(x, groups, 1), np.split(w, groups, 0), strict=True):
+            windows = unfolded(own, kernel[2:], stride, dilation, padding)
+            parts.append(np.einsum("nchwij,ocij->nohw", windows, rows))
+        return np.concatenate(parts, 1) + bias[:, None, None]
+
+    total = sums(wide(x), wide(w), wide(bias))
+    magnitude = sums(np.abs(wide(x)), np.abs(wide(w)), np.abs(wide(bias)))
+    rounded = np.abs(total - wide(bias)[:, None, None]) + np.abs(total)
+    depth = int(np.prod(kernel[1:]))
+    return Case(function, {"x": x, "w": w, "bias": bias}, np.maximum(total, 0), magnitude, rounded, dtype, depth)
+
+
+def run(cases: Sequence[tuple[Case, Mapping[str, Any]]], folder: Path) -> list[list[ProductSchedule]]:
+    """Compile cases with what `compile_scheduled` takes, run all in one process, and check them; their schedules."""
+    jobs, used = [], []
+    for number, (case, options) in enumerate(cases):
+        options = {"schedule_target": "spirv", "target": "spirv", **options}
+        module, context = traced(case.function, *case.specs)
+        used.append(compile_scheduled(module, context, folder / str(number), **options)[0])
+        jobs.append((folder / str(number), dict(case.feeds)))
+    for (case, options), results in zip(cases, run_packages(jobs, folder), strict=True):
+        (found,) = results.values()
+        case.check(found, tf32=bool(options.get("tf32")))
+    return used
+
+
+def edited(**changes: Any) -> Callable[[ProductSchedule], ProductSchedule]:
+    return lambda schedule: replace(schedule, **changes)
+
+
+@needs_opencl
+def test_defaults_of_all_types(tmp_path: Path):
+    cases = [
+        (product(65, 17, 63, "f32"), {}),
+        (product(64, 48, 80, "f32"), {}),
+        (product(33, 40, 24, "f16"), {}),
+        (product(40, 33, 50, "bf16"), {}),
+        (product(20, 30, 10, "f64"), {}),
+        (product(1, 300, 70, "f32"), {}),
+        (product(128, 128, 256, "f32"), {}),
+    ]
+    run(cases, tmp_path)
+
+
+@needs_opencl
+def test_batches_and_transposed_factors(tmp_path: Path):
+    turns = [(False, True), (True, False), (True, True)]
+    cases = [(product(36, 20, 44, "f32", turn=turn), {}) for turn in turns]
+    cases += [(product(17, 24, 40, "f16", batch=(2, 3), turn=turn), {}) for turn in turns]
+    run(cases, tmp_path)
+
+
+@needs_opencl
+@pytest.mark.parametrize("dtype", ["f16", "bf16"])
+def test_emulated_fragments_of_16_bits(dtype: str, tmp_path: Path):
+    """Schedules of sm_80, with its fragments and asynchronous copies, in OpenCL: all layouts of shared memory."""
+    sm_80 = {"schedule_target": "ptx:sm_80"}
+    small = edited(block=(32, 32, 32), warp=(32, 16))
+    cases = [
+        (product(32, 64, 40, dtype), {**sm_80, "edit": small}),
+        (product(48, 32, 24, dtype, turn=(True, True)), {**sm_80, "edit": small}),
+        (product(19, 37, 21, dtype), {**sm_80, "edit": small}),
+    ]
+    aligned, turned, odd = (one[0] for one in run(cases, tmp_path))
+    assert aligned.asynchronous and turned.asynchronous and not odd.asynchronous
+    assert aligned.fragment == turned.fragment == odd.fragment == (16, 8, 16)
+
+
+@needs_opencl
+def test_emulated_fragments_of_tf32_and_of_an_older_target(tmp_path: Path):
+    cases = [
+        (product(40, 48, 24, "f32"), {"schedule_target": "ptx:sm_80", "tf32": True}),
+        (product(40, 48, 24, "f32", turn=(True, True)), {"schedule_target": "ptx:sm_80", "tf32": True}),
+        (product(40, 48, 24, "f16"), {"schedule_target": "ptx:sm_75"}),
+    ]
+    fragments = [one[0].fragment for one in run(cases, tmp_path)]
+    assert fragments == [(16, 8, 8)] * 3
+
+
+@needs_opencl
+def test_convolutions(tmp_path: Path):
+    cases = [
+        (convolution((2, 3, 17, 19), (8, 3, 3, 3), stride=(2, 1), dilation=(1, 2), padding=1), {}),
+        (convolution((1, 8, 9, 9), (16, 8, 3, 3), padding=1), {}),
+        (convolution((1, 8, 9, 9), (12, 4, 3, 3), groups=2), {}),
+        (convolution((1, 4, 11, 7), (6, 4, 1, 5), "f16", stride=(3, 2)), {}),
+        (convolution((1, 8, 12, 12), (16, 8, 3, 3), "f16", padding=1), {"schedule_target": "ptx:sm_80"}),
+        (convolution((1, 64, 6, 6), (8, 64, 3, 3)), {}),
+    ]
+    used = run(cases, tmp_path)
+    assert used[0][0].depth == ("kh", "kw", "c") and used[0][0].rows == ("n", "h", "w")
+    assert used[4][0].fragment == (16, 8, 16)
+    assert used[5][0].split > 1
+
+
+@needs_opencl
+def test_split_sums(tmp_path: Path):
+    """Parts of a sum, the last of them short or empty, are added up with the bias and the activation."""
+    cases = [
+        (product(5, 200, 9, "f32"), {"edit": edited(split=3)}),
+        (product(20, 33, 30, "f32"), {"edit": edited(split=5)}),
+        (product(16, 128, 16, "f16", batch=(2,)), {"edit": edited(split=2)}),
+        (product(16, 130, 24, "f16"), {"schedule_target": "ptx:sm_80", "edit": edited(split=2)}),
+    ]
+    run(cases, tmp_path)
+
+
+@needs_opencl
+def test_symbolic_and_empty_sizes(tmp_path: Path):
+    module, context = traced(
+        lambda a, b: ops.matmul(a, b),
+        lamina.spec(("m", "k"), "f32", name="a"),
+        lamina.spec(("k", "n"), "f32", name="b"),
+    )
+    compile_scheduled(module, context, tmp_path / "package", "spirv")
+    for m, k, n in ((1, 1, 1), (70, 33, 65), (3, 0, 4), (0, 5, 4), (4, 5, 0)):
+        a, b = random_array((m, k), "f32", 1), random_array((k, n), "f32", 2)
+        (found,) = run_package(tmp_path / "package", {"a": a, "b": b}, tmp_path).values()
+        np.testing.assert_allclose(found, wide(a) @ wide(b), rtol=1e-5, atol=1e-5)
+
+
+@st.composite
+def scheduled_products(draw: st.DrawFn) -> tuple[Case, Mapping[str, Any]]:
+    """A product of any sizes and types, with a schedule of any shape that its kernel allows."""
+    dtype = draw(st.sampled_from(["f32", "f16", "bf16"]))
+    m, k, n = (draw(st.integers(1, 70)) for _ in range(3))
+    if draw(st.booleans()):
+        m, k, n = (8 * size for size in (max(1, m // 8), max(1, k // 8), max(1, n // 8)))
+    turn = draw(st.tuples(st.booleans(), st.booleans()))
+    batch = draw(st.sampled_from([(), (2,)]))
+    split, stages, skew = draw(st.integers(1, 3)), draw(st.integers(1, 4)), draw(st.sampled_from([0, 8]))
+    depth = draw(st.sampled_from([16, 32]))
+    fragments = draw(st.booleans())
+    block = draw(st.sampled_from([16, 32])), draw(st.sampled_from([16, 32]))
+    tile = draw(st.sampled_from([(1, 2), (2, 4), (4, 4), (4, 1)]))
+    warp = draw(st.sampled_from([16, block[0]])), draw(st.sampled_from([8, 16]))
+
+    def edit(given: ProductSchedule) -> ProductSchedule:
+        asynchronous = given.asynchronous and stages > 1
+        common = {
+            "block": (*block, depth),
+            "split": split,
+            "row_padding": skew,
+            "stages": stages if asynchronous else min(2, stages),
+            "asynchronous": asynchronous,
+        }
+        if given.fragment is None:
+            return replace(given, tile=tile, **common)
+        return replace(given, warp=warp, **common)
+
+    options = {
+        "schedule_target": "ptx:sm_80" if fragments else "spirv",
+        "edit": edit,
+        "tf32": dtype == "f32" and fragments,
+    }
+    return product(m, k, n, dtype, batch, turn), options
+
+
+@needs_opencl
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cases=st.lists(scheduled_products(), min_size=3, max_size=5))
+def test_any_schedule_gives_the_right_numbers(cases: list[tuple[Case, Mapping[str, Any]]], tmp_path_factory: Any):
+    run(cases, tmp_path_factory.mktemp("products"))
+
+
+NATIVE = ("mma.sync", "ldmatrix", "cp.async.c", "ld.global.v4", "ld.shared.v4")
+REGISTERS = {("f32", False): 140, ("f16", False): 140, ("bf16", False): 140, ("f32", True): 140}
+OLD_REGISTERS = 170
+"""The most that the kernels of large products had, rounded up (without asynchronous copies they hold what comes); what they need decides how many blocks run at a time."""
+
+
+@needs_ptxas
+@pytest.mark.parametrize("architecture", ["sm_75", "sm_80", "sm_90", "sm_90a", "sm_100"])
+@pytest.mark.parametrize(("dtype", "tf32"), REGISTERS)
+def test_native_code_is_assembled(architecture: str, dtype: str, tf32: bool, tmp_path: Path):
+    """Large products: the instructions that were asked for, nothing spilled, registers and shared memory in bounds."""
+    case = product(8, 8, 8, dtype)
+    specs = [
+        lamina.spec(shape, dtype, name=name)
+        for name, shape in (("a", (4096, 1024)), ("b", (1024, 4096)), ("c", (4096,)))
+    ]
+    module, context = traced(case.function, *specs)
+    (schedule,), manifest = compile_scheduled(module, context, tmp_path, f"ptx:{architecture}", tf32=tf32)
+    (kernel,) = manifest["kernels"]
+    text = (tmp_path / kernel["file"]).read_text()
+    present = {name for name in NATIVE if name in text}
+    old = architecture == "sm_75"
+    has_fragments = dtype == "f16" or (not old and (tf32 or dtype == "bf16"))
+    assert (schedule.fragment is not None) == has_fragments
+    assert ("mma.sync" in present) == has_fragments
+    assert ("ldmatrix" in present) == (has_fragments and not tf32)
+    assert ("cp.async.c" in present) == (has_fragments and not old)
+    assert has_fragments or {"ld.global.v4", "ld.shared.v4"} & present
+    command = [str(PTXAS), f"-arch={architecture}", "-v", str(tmp_path / kernel["file"]), "-o", os.devnull]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "0 bytes spill stores, 0 bytes spill loads" in done.stderr
+    counts = (re.findall(rf"(\d+) {what}", done.stderr) for what in ("registers", "bytes smem"))
+    registers, shared = (int(found[0]) if found else 0 for found in counts)
+    assert 0 < registers <= (OLD_REGISTERS if old else REGISTERS[dtype, tf32])
+    assert shared == kernel["shared_memory"]
+    # Pipelines need more than the 48 KiB that a kernel can declare: the launch asks for it.
+    assert (kernel.get("dynamic_shared_memory", 0) > 48 * 1024) == (has_fragments and not old)
+
+
+def test_an_architecture_without_fragments_multiplies_and_adds(tmp_path: Path):
+    """sm_70, which ptxas does not know any more: the text."""
+    case = product(256, 64, 256, "f16")
+    module, context = traced(case.function, *case.specs)
+    (schedule,), manifest = compile_scheduled(module, context, tmp_path, "ptx:sm_70")
+    text = (tmp_path / manifest["kernels"][0]["file"]).read_text()
+    assert schedule.fragment is None and "mma.sync" not in text and "fma.rn.f32" in text
+
+
+@pytest.mark.parametrize("architecture", ["gfx90a", "gfx942", "gfx1100"])
+@pytest.mark.parametrize("dtype", ["f32", "f16", "bf16"])
+def test_amdgcn_has_code(architecture: str, dtype: str, tmp_path: Path):
+    case = product(130, 64, 200, dtype)
+    module, context = traced(case.function, *case.specs)
+    _, manifest = compile_scheduled(module, context, tmp_path, f"amdgcn:{architecture}")
+    text = (tmp_path / manifest["kernels"][0]["file"]).read_text()
+    assert re.search(r"v_(pk_)?(fma|fmac|mfma|wmma)", text)
+    assert "ds_" in text and re.search(r"\.private_segment_fixed_size: 0$", text, re.MULTILINE)
+
+
+def test_emulated_fragments_have_amdgcn_code(tmp_path: Path):
+    case = product(64, 64, 64, "f16")
+    module, context = traced(case.function, *case.specs)
+    small = edited(block=(32, 32, 16), warp=(32, 32))
+    figures = {"warp": 32}
+    compile_scheduled(module, context, tmp_path, "ptx:sm_80", "amdgcn:gfx90a", edit=small, figures=figures)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"block": (96, 128, 8), "tile": (64, 8)}, "block m = 96, which tile m = 64 does not divide"),
+        ({"tile": (1, 1)}, r"kernel 'dot_general_add_relu' needs 16384 threads of a block, ptx:sm_80 has 1024"),
+        ({"block": (256, 256, 8), "tile": (16, 16)}, r"needs \d+ registers of a thread, ptx:sm_80 has 255"),
+        ({"block": (128, 128, 128)}, r"kernel 'dot_general_add_relu' needs \d+ bytes of shared memory, .* 166912"),
+        ({"vector": (3, 4)}, "its schedule loads 3 elements at a time"),
+        ({"rows": ("n0",)}, "rows, columns and depth are not those of a product"),
+        ({"rows": ("q",)}, "its schedule names axis 'q', its axes are m0, k0, n0"),
+        ({"asynchronous": True, "stages": 1}, "copies asynchronously, which takes at least 2 stages"),
+    ],
+)
+def test_impossible_schedules_are_refused(changes: Mapping[str, Any], message: str, tmp_path: Path):
+    case = product(256, 256, 256, "f32")
+    module, context = traced(case.function, *case.specs)
+    shape = {"block": (128, 128, 8), "tile": (8, 8), "split": 1}
+    with pytest.raises(LaminaError, match=message) as caught:
+        compile_scheduled(module, context, tmp_path, "ptx:sm_80", edit=edited(**{**shape, **changes}))
+    assert caught.value.where is not None and "test_gpu_products.py" in caught.value.where
+
+
+UNSELECTABLE = """
+builtin.module attributes {lamina.target = {kind = "ptx", architecture = "sm_75"}} {
+  gpu.module @kernels {
+    gpu.func @product(%c: memref<32x4xf32>) kernel attributes {known_block_size = array<i32: 32, 1, 1>} {
+      %t = gpu.thread_id x
+      %0 = arith.constant 0 : index
+      %l = arith.constant dense<1.0> : vector<4x2xbf16>
+      %r = arith.constant dense<1.0> : vector<2x2xbf16>
+      %z = arith.constant dense<0.0> : vector<2x2xf32>
+      %d = nvgpu.mma.sync(%l, %r, %z) {mmaShape = [16, 8, 16]} : (vector<4x2xbf16>, vector<2x2xbf16>, vector<2x2xf32>)
+           -> vector<2x2xf32> loc("model.onnx":7:3)
+      %e = vector.extract %d[0, 0] : f32 from vector<2x2xf32>
+      memref.store %e, %c[%t, %0] : memref<32x4xf32>
+      gpu.return
+    }
+  }
+}
+"""
+
+
+def test_an_instruction_that_the_target_lacks_is_an_error_at_its_op(tmp_path: Path):
+    """bf16 fragments on sm_75, not expanded."""
+    path = tmp_path / "kernels.mlir"
+    path.write_text(UNSELECTABLE)
+    module = api.load_module(path, api.make_context())
+    with pytest.raises(
+        LaminaError, match=r"kernel 'product': .* Cannot select: .*mma\.m16n8k16\.row\.col\.bf16"
+    ) as caught:
+        generate(print_kernels(module), parse_gpu_target("ptx:sm_75"))
+    assert caught.value.where == "model.onnx:7:3"
+
+
+@needs_ptxas
+@pytest.mark.parametrize("dtype", ["f16", "f32"])
+def test_convolutions_have_native_code(dtype: str, tmp_path: Path):
+    case = convolution((1, 4, 4, 4), (4, 4, 3, 3), dtype, padding=1)
+    shapes = (("x", (8, 64, 56, 56)), ("w", (64, 64, 3, 3)), ("bias", (64,)))
+    module, context = traced(case.function, *(lamina.spec(shape, dtype, name=name) for name, shape in shapes))
+    (schedule,), manifest = compile_scheduled(module, context, tmp_path, "ptx:sm_90")
+    assert len(schedule.rows) == len(schedule.depth) == 3
+    files = [tmp_path / kernel["file"] for kernel in manifest["kernels"]]
+    assert any("mma.sync" in file.read_text() for file in files) == (dtype == "f16")
+    for file in files:
+        command = [str(PTXAS), "-arch=sm_90", "-v", str(file), "-o", os.devnull]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0 and "0 bytes spill stores, 0 bytes spill loads" in done.stderr, done.stderr
