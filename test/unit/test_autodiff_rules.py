@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from xdsl.dialects import func
 from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, StringAttr, f64
 from xdsl.ir import Block, Operation, Region
@@ -22,7 +25,7 @@ from lamina.passes.autodiff.functions import differentiate
 from lamina.passes.autodiff.rules import REGION_RULES, RULES
 from lamina.resources import ResourceStore
 from lamina.targets.reference.evaluate import evaluate
-from support.derivative_cases import CASES, Case
+from support.derivative_cases import CASES, FIXED_SIZES, Case
 
 
 class Function:
@@ -81,6 +84,11 @@ VARIANTS = [(case, symbolic) for case in CASES for symbolic in (False, True) if 
     ("case", "symbolic"), VARIANTS, ids=[case.name + ("-symbolic" if symbolic else "") for case, symbolic in VARIANTS]
 )
 def test_rule(case: Case, symbolic: bool):
+    check(case, symbolic)
+
+
+def check(case: Case, symbolic: bool) -> None:
+    """Forward against central differences, reverse against forward, both once more."""
     f = Function(case, symbolic)
     x, t = list(case.inputs), directions(case, 1)
     (y,) = f("f", *x)
@@ -142,6 +150,10 @@ JAX_CASES = [case for case in CASES if case.jax is not None]
 
 @pytest.mark.parametrize("case", JAX_CASES, ids=[case.name for case in JAX_CASES])
 def test_rule_against_jax(case: Case, j: Any):
+    check_against_jax(case, j)
+
+
+def check_against_jax(case: Case, j: Any) -> None:
     f = Function(case, False)
     x, t = list(case.inputs), directions(case, 1)
     assert case.jax is not None
@@ -155,6 +167,35 @@ def test_rule_against_jax(case: Case, j: Any):
     _, *bars = f(f.derive("f", "vjp"), *x, c)
     for bar, other in zip(bars, pull(j.np.asarray(c)), strict=True):
         close(bar, np.asarray(other), 1e-11)
+
+
+DRAWN_CASES = [case for case in CASES if case.symbolic and case.name not in FIXED_SIZES]
+
+
+@pytest.mark.parametrize("case", DRAWN_CASES, ids=[case.name for case in DRAWN_CASES])
+@settings(max_examples=1, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_rule_on_drawn_shapes(case: Case, j: Any, data: st.DataObject):
+    other = drawn(case, data)
+    check(other, False)
+    if case.jax is not None:
+        check_against_jax(other, j)
+
+
+def drawn(case: Case, data: st.DataObject) -> Case:
+    """The case with other sizes and values: a size above 1 grows, to the same wherever it stands, and larger ones stay
+    larger; values stay between the least and the largest of an input, which keeps them in the domain of the function."""
+    known: dict[int, int] = {}
+    channels = {array.shape[1] for array in case.inputs if case.symbolic == "batch_and_space" and array.ndim > 1}
+    for size in sorted({size for array in case.inputs for size in array.shape}):
+        least = max(size, 1 + max(known.values(), default=0))
+        known[size] = size if size <= 1 or size in channels else data.draw(st.integers(least, least + 2))
+    generator = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    inputs = tuple(
+        generator.uniform(array.min(), array.max(), [known[size] for size in array.shape]) if array.size else array
+        for array in case.inputs
+    )
+    return replace(case, inputs=inputs)
 
 
 @pytest.mark.parametrize("op", GRAPH_OPS, ids=lambda op: op.name)

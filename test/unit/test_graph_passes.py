@@ -322,7 +322,9 @@ def test_prepared_contractions(lhs, rhs, contracted, batch) -> None:
     np.testing.assert_array_equal(results_of(module, inputs, ctx)[0], expected)
     (dot,) = [op for op in module.walk() if op.name == "graph.dot_general"]
     _, free, _ = dot.rhs_axes
-    assert (not free and not dot.lhs_axes[1]) or free[-1] == len(dot.rhs.type.get_shape()) - 1
+    # What a vector is multiplied with is read once, in the order in which it lies.
+    assert not dot.lhs_axes[1] or free[-1] == len(dot.rhs.type.get_shape()) - 1
+    assert not dot.lhs_axes[1] or dot.rhs_axes[1], "a vector stands on the left"
     before = str(module)
     run(module, ctx, PrepareContractionsPass())
     assert str(module) == before

@@ -6,13 +6,15 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from xdsl.ir import Block, SSAValue
+from xdsl.dialects.builtin import IntegerAttr, i64
+from xdsl.ir import Block, OpResult, SSAValue
 
 from lamina.diagnostics import LaminaError
 from lamina.dialects.graph.control_flow import PREDICATE
 from lamina.dialects.graph.dims import Dim
 from lamina.frontends.python.shapes import scalar_of
 from lamina.frontends.python.tracer import Operand, Traced, active_tracer, as_value, operation
+from lamina.passes.autodiff.rules.control_flow import MAX_ITERATIONS
 from lamina.trees import check_same_structure, flatten, structure
 
 
@@ -87,11 +89,21 @@ def cond(
 
 
 @operation
-def while_loop(condition_function: Callable[[Any], Operand], body_function: Callable[[Any], Any], initial: Any) -> Any:
+def while_loop(
+    condition_function: Callable[[Any], Operand],
+    body_function: Callable[[Any], Any],
+    initial: Any,
+    *,
+    max_iterations: int | None = None,
+) -> Any:
     """Runs the body on the loop values (a tree) for as long as the condition of them holds; the last loop values.
 
     The body has to give a tree of the same structure and types. Both functions may use values from outside.
+    `max_iterations` bounds the loop for derivatives backward, which need a bound (more iterations give NaN there);
+    the loop itself does not stop at it.
     """
+    if max_iterations is not None and max_iterations < 1:
+        raise LaminaError(f"while_loop: max_iterations: expected at least 1, found {max_iterations}")
     builder = active_tracer().builder
 
     def condition(arguments: Sequence[SSAValue]) -> list[SSAValue]:
@@ -104,7 +116,10 @@ def while_loop(condition_function: Callable[[Any], Operand], body_function: Call
             check_same_structure(initial, result, "while_loop: the result of the body")
             return _flatten(result)
 
-    return _unflatten(initial, builder.while_(_flatten(initial), condition, body))
+    results = builder.while_(_flatten(initial), condition, body)
+    if max_iterations is not None and results and isinstance(results[0], OpResult):
+        results[0].op.attributes[MAX_ITERATIONS] = IntegerAttr(max_iterations, i64)
+    return _unflatten(initial, results)
 
 
 @operation

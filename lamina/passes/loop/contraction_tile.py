@@ -281,9 +281,10 @@ class Tile:
         if depth is not None:
             lower, size = depth.start, depth.end
         count = emitter.subtract(size, lower)
-        unroll = 1 if inner_dims else self.contraction.schedule.unroll
+        # Tiles at the ends of a line are few and their taps are written out: short code, which compiles in half the time.
+        unroll = 1 if inner_dims or len(self.strips) > 1 else self.contraction.schedule.unroll
         unroll = min(unroll, count) if isinstance(count, int) and count > 0 else unroll
-        if depth is not None and depth.is_multiple_of(unroll):
+        if unroll == 1 or (depth is not None and depth.is_multiple_of(unroll)):
             main: Index = size
         else:
             main = emitter.add(lower, emitter.round_down(count, unroll))

@@ -272,8 +272,8 @@ def _bound(engine: Engine, op: WhileOp) -> int:
         f"{op.name} cannot be differentiated backward: the number of its iterations is unknown",
         where=location_text(op.location),
         hints=(
-            "say a bound: the option max-iterations of differentiate, or the attribute "
-            f"{{{MAX_ITERATIONS} = 100 : i64}} of the loop",
+            "say a bound: max_iterations of ops.while_loop, the option max-iterations of differentiate, or "
+            f"the attribute {{{MAX_ITERATIONS} = 100 : i64}} of the loop",
             "or write a counted loop as graph.scan, or use mode=forward",
         ),
     )
