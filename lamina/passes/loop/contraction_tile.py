@@ -281,7 +281,7 @@ class Tile:
         if depth is not None:
             lower, size = depth.start, depth.end
         count = emitter.subtract(size, lower)
-        # Tiles at the ends of a line are few and their taps are written out: short code, which compiles in half the time.
+        # Tiles at the ends of a line are few, and their taps are written out: unrolling them only costs compile time.
         unroll = 1 if inner_dims or len(self.strips) > 1 else self.contraction.schedule.unroll
         unroll = min(unroll, count) if isinstance(count, int) and count > 0 else unroll
         if unroll == 1 or (depth is not None and depth.is_multiple_of(unroll)):
