@@ -39,3 +39,15 @@ def test_an_unknown_commit():
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert shown.returncode == 1
     assert "error: no-such-commit: " in shown.stderr and "Traceback" not in shown.stderr
+
+
+def test_all_tables_in_one_command(tmp_path):
+    """`make bench`, as a trial of the table that needs no other environment."""
+    command = [sys.executable, "benchmarks/run.py", "--quick", "--tables", "models", "--threads", "1"]
+    shown = subprocess.run([*command, "--output", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=240)
+    assert shown.returncode == 0, shown.stderr
+    rows = json.loads((tmp_path / "models.json").read_text())
+    assert [row["model"] for row in rows] == ["mlp", "lenet"]
+    report = (tmp_path / "report.md").read_text()
+    assert "GFLOP/s" in report and "triad" in report and "geometric mean of 2 rows" in report
+    assert (tmp_path / "models.png").read_bytes().startswith(b"\x89PNG")
