@@ -5,10 +5,14 @@
 Every row is measured in a process of its own, the memory of a run from the cache in another. `error` is our largest
 error against an f64 evaluation over ONNX Runtime's. Ratios are times, ours over theirs, median of the rounds (least …
 largest): below 1 we are faster; the last is against the faster of the two in each round. `kernels` are distinct ones /
-calls. `arena` is the arena over the largest live set. `load` is the second load of an entry (the first one hashes it:
-`first_load_s` in the JSON). `peak` is the resident memory of a process that loads the model from the cache and runs it,
+calls. `arena` is the arena over the largest live set. `load` is the second load of an entry (`first_load_s` in the JSON
+is the first). `peak` is the resident memory of a process that loads the model from the cache and runs it,
 over 1.3 × (weights + arena) + 150 MB. `--small` takes the configurations of the tests. A
 figure that breaks its bound has an exclamation mark.
+
+Models of less than a millisecond have a row more, named `NAME bound`: ONNX Runtime with inputs and outputs bound once
+(and no OpenVINO), ours with arrays to write into. Its JSON has `call_us`: a call of an executable that adds two
+numbers.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from onnx import TensorProto, helper
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "test"))
@@ -39,7 +44,15 @@ from support import models  # noqa: E402
 from support.oracles import double_outputs  # noqa: E402
 
 SMALL_MODELS = ("mlp", "mlp-b64", "lenet", "minilm")
-NAMES = (*SMALL_MODELS, *models.ARCHITECTURES, *(f"light_{name}" for name in models.LIGHT))
+SHORT_MODELS = ("mlp", "mlp-b64", "lenet")
+"""Below a millisecond: what a call costs besides the kernels shows."""
+BOUND = " bound"
+NAMES = (
+    *SMALL_MODELS,
+    *(f"{name}{BOUND}" for name in SHORT_MODELS),
+    *models.ARCHITECTURES,
+    *(f"light_{name}" for name in models.LIGHT),
+)
 SIZES = {"batch": 1, "sequence": 128}
 SETTLING_SECONDS = 2.5
 """A file that has just been written is read at every compilation: it might change again within its time stamp."""
@@ -80,8 +93,19 @@ def arena_and_bound(model: onnx.ModelProto, sizes: dict[str, int]) -> dict[str, 
     }
 
 
+def call_microseconds(threads: int) -> float:
+    """The median time of a call that adds two numbers, with arrays to write into."""
+    numbers = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
+    total = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
+    graph = helper.make_graph([helper.make_node("Add", ["x", "x"], ["y"])], "sum", [numbers], [total])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    executable, x, out = lamina.compile(model, threads=threads), np.ones(1, np.float32), [np.empty(1, np.float32)]
+    return 1e6 * float(np.median(contest.run_for(lambda: executable(x, out=out), contest.SLICE_SECONDS)))
+
+
 def measure(name: str, threads: int, small: bool, rounds: int) -> dict[str, Any]:
     """One row; the cache of compiled models is an empty folder of its own."""
+    row, name, bound = name, name.removesuffix(BOUND), name.endswith(BOUND)
     model = models.named(name if name in SMALL_MODELS or name.startswith("light_") or not small else f"{name}_small")
     feeds = models.random_feeds(model, SIZES)
     with tempfile.TemporaryDirectory() as folder:
@@ -102,10 +126,13 @@ def measure(name: str, threads: int, small: bool, rounds: int) -> dict[str, Any]
             raise SystemExit(f"{name}: the second process compiled again")
         contenders = {"lamina": lambda: executable(**feeds)}
         contenders["onnxruntime"] = contest.onnxruntime_call(path, feeds, threads)
-        openvino = contest.openvino_call(path, feeds, threads)
-        if openvino is not None:
-            contenders["openvino"] = openvino
         ours, theirs = ([np.array(one) for one in contenders[key]()] for key in ("lamina", "onnxruntime"))
+        if bound:
+            arrays, results = list(feeds.values()), [np.empty_like(one) for one in ours]
+            contenders["lamina"] = lambda: executable(*arrays, out=results)
+            contenders["onnxruntime"] = contest.onnxruntime_bound_call(path, feeds, threads)
+        elif (openvino := contest.openvino_call(path, feeds, threads)) is not None:
+            contenders["openvino"] = openvino
         errors = contest.error_ratio(ours, theirs, double_outputs(model, feeds))
         medians = contest.contend(contenders, rounds)
     others = {key: values for key, values in medians.items() if key != "lamina"}
@@ -113,8 +140,9 @@ def measure(name: str, threads: int, small: bool, rounds: int) -> dict[str, Any]
     ratios["faster"] = asdict(contest.ratio(medians["lamina"], contest.fastest_of(*others.values())))
     memory = arena_and_bound(model, SIZES)
     return {
-        "model": name,
+        "model": row,
         "threads": threads,
+        **({"call_us": call_microseconds(threads)} if bound else {}),
         **errors,
         "milliseconds": {key: 1e3 * float(np.median(values)) for key, values in medians.items()},
         "ratios": ratios,
@@ -136,7 +164,7 @@ def cells(row: dict[str, Any]) -> list[str]:
         str(row["threads"]),
         f"{row['error_ratio']:.2f}" + " !" * (row["error"] > row["error_bound"]),
         f"{row['milliseconds']['lamina']:.3f}",
-        str(ratios["onnxruntime"]),
+        str(ratios["onnxruntime"]) + " !" * (row["model"].endswith(BOUND) and ratios["onnxruntime"].median > 1),
         str(ratios.get("openvino", "")),
         str(ratios["faster"]) + " !" * (ratios["faster"].median > 2),
         f"{row['kernels_distinct']}/{row['kernel_calls']}",

@@ -5,12 +5,13 @@
 
 Parts: `correct` (models and kernels against the same compiled for the CPU), `sanitizer` (small models under
 `compute-sanitizer`, where that is on PATH), `products`, `rows`, `attention`, `models`. Peers take part where they are
-installed: torch (cuBLAS, SDPA, torch.compile, which writes Triton kernels). Times are of the device: CUDA events around
-runs of calls, contenders in turn, medians over rounds; every contender gets its inputs on the device. Bandwidth is
-measured by a copy on the device.
+installed: torch (cuBLAS, SDPA, torch.compile), and Triton kernels of our own (`triton_kernels.py`); one that fails is
+left out, and the note says so. Times are of the device: CUDA events around runs of calls, contenders in turn, medians
+over rounds; every contender gets its inputs on the device, and what lies in the second-level cache from the call before
+stays there for all of them. Bandwidth is measured by a copy on the device.
 
 Needs an NVIDIA driver and `pip install 'lamina[cuda]'`; without a GPU it says so and ends with 1. `--compile-only`
-needs neither: it compiles all kernels that the parts time, and shows what ptxas says of them.
+needs neither: it compiles all kernels that the parts time and all full-size models, and shows what ptxas says of them.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -31,6 +33,8 @@ import numpy as np
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "test"), str(ROOT / "benchmarks")]
+
+import triton_kernels  # noqa: E402
 
 ROUNDS, LEAST_MILLISECONDS = 7, 60
 SMALL = (
@@ -42,8 +46,13 @@ LARGE = (
     "resnet50", "mobilenet_v2", "unet_resize", "unet_transposed", "bert_base", "gpt2", "gpt2_decode", "vit_b16",
     "llama_block", "lstm", "light_squeezenet", "light_shufflenet", "light_densenet121",
 )  # fmt: skip
+FULL_SIZE = (
+    *LARGE, "minilm", "light_inception_v1", "light_inception_v2", "light_bvlc_alexnet", "light_zfnet512", "light_vgg19",
+)  # fmt: skip
+"""What `--compile-only` compiles as whole models."""
 SANITIZED = ("mlp", "lenet", "resnet50_small", "bert_base_small", "gpt2_small", "lstm_small")
 TOOLS = ("memcheck", "racecheck", "initcheck", "synccheck")
+SANITIZER_SECONDS = 600
 SIZES = {"batch": 3, "sequence": 29}
 TOLERANCE = 2e-4
 """Of the largest magnitude, between GPU and CPU: sums are taken in other orders."""
@@ -90,6 +99,9 @@ class Case:
     torch: Callable[..., Any]
     floor: float
     tf32: bool = False
+    triton: str = ""
+    """What Triton's kernel for it is called in `triton_kernels`."""
+    causal: bool = False
 
 
 def product_cases() -> list[Case]:
@@ -107,6 +119,7 @@ def product_cases() -> list[Case]:
             lambda torch, a, b: a @ b,
             0.5,
             tf32,
+            "product",
         )
         for size in (4096, 8192)
         for dtype, tf32 in (("bf16", False), ("f16", False), ("f32", True), ("f32", False))
@@ -123,7 +136,7 @@ def row_cases() -> list[Case]:
     size = 4 * rows * columns
     return [
         Case("rows", "softmax f32", lambda x: ops.softmax(x), [whole], 2 * size, "GB/s",
-             lambda torch, x: torch.softmax(x, -1), 0.8),
+             lambda torch, x: torch.softmax(x, -1), 0.8, triton="softmax"),
         Case("rows", "layer norm f32", lambda x, s, b: ops.layer_norm(x, s, b), [whole, vector, vector], 2 * size,
              "GB/s", lambda torch, x, s, b: torch.nn.functional.layer_norm(x, x.shape[-1:], s, b), 0.8),
         Case("rows", "rms norm f32", lambda x, s: ops.rms_norm(x, s), [whole, vector], 2 * size, "GB/s",
@@ -161,6 +174,8 @@ def attention_cases() -> list[Case]:
                             q, k, v, is_causal=causal
                         ),
                         0.4,
+                        triton="attention",
+                        causal=causal,
                     )
                 )
     return cases
@@ -194,6 +209,9 @@ def _with_parameters(function: Callable[..., Any], count: int) -> Callable[..., 
 
 # On a device
 
+Contender = tuple[Callable[[], object], int]
+"""What is called, and the stream that it works on."""
+
 
 class Device:
     """The GPU, its driver, torch where it is installed, and how things are timed."""
@@ -215,6 +233,13 @@ class Device:
         """The device's time of a call: events around as many as take a while."""
         event = lambda: self.driver._do("cuEventCreate", 0)  # noqa: E731
         begin, end = event(), event()
+        try:
+            return self._milliseconds(call, stream, begin, end)
+        finally:
+            for one in (begin, end):
+                self.driver._do("cuEventDestroy", one)
+
+    def _milliseconds(self, call: Callable[[], object], stream: int, begin: Any, end: Any) -> float:
 
         def timed(count: int) -> float:
             self.driver._do("cuEventRecord", begin, stream)
@@ -237,6 +262,22 @@ class Device:
             for name, (call, stream) in contenders.items():
                 found[name].append(self.milliseconds(call, stream))
         return {name: statistics.median(times) for name, times in found.items()}
+
+    def working(self, contenders: Mapping[str, Contender]) -> tuple[dict[str, Contender], str]:
+        """Those peers that run, and a note on those that do not; ours has to."""
+        found: dict[str, Contender] = {}
+        notes: list[str] = []
+        for name, (call, stream) in contenders.items():
+            try:
+                call()
+                self.driver.synchronize(stream)
+            except Exception as error:
+                if name == "lamina":
+                    raise
+                notes.append(f"{name} fails: {_one_line(error)}")
+                continue
+            found[name] = call, stream
+        return found, "; ".join(notes)
 
     def bandwidth(self) -> float:
         """GB/s of a copy of 1 GiB on the device, both ways counted."""
@@ -295,7 +336,14 @@ def time_case(device: Device, case: Case, bandwidth: float | None) -> Row:
         contenders["torch"] = (lambda: case.torch(torch, *inputs), stream)
         if case.part != "products":
             contenders["torch.compile"] = (lambda: compiled(*inputs), stream)
+        made = triton_kernels.contenders(torch, case.triton, inputs, tf32=case.tf32, causal=case.causal)
+        contenders |= {name: (call, stream) for name, call in made.items()}
         note = difference_from(torch, executable(*inputs)[0], case.torch(torch, *inputs))
+    contenders, failed = device.working(contenders)
+    note = "; ".join(one for one in (note, failed) if one)
+    if "triton" in contenders:
+        found = contenders["triton"][0]()
+        note += f"; triton {difference_from(device.torch, found, case.torch(device.torch, *inputs))}"
     times = device.contend(contenders)
     scale = 1e-9 if case.unit == "TFLOP/s" else 1e-6
     rates = {name: case.work * scale / time for name, time in times.items()}
@@ -365,11 +413,15 @@ def sanitize(device: Device, names: Sequence[str]) -> list[Row]:
     for name in names:
         for tool in TOOLS:
             command = [program, "--tool", tool, "--error-exitcode", "9", sys.executable, __file__, "--run-once", name]
-            done = subprocess.run(
-                [*command, "--device", str(device.driver.number)], capture_output=True, text=True, check=False
-            )
-            note = "clean" if done.returncode == 0 else (done.stdout + done.stderr)[-300:].replace("\n", " ")
-            rows.append(Row("sanitizer", f"{name}, {tool}", float(done.returncode != 0), "errors", note=note))
+            command += ["--device", str(device.driver.number)]
+            try:
+                done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SANITIZER_SECONDS)
+            except subprocess.TimeoutExpired:
+                note = f"not done after {SANITIZER_SECONDS} s"
+                rows.append(Row("sanitizer", f"{name}, {tool}", None, "errors", note=note))
+            else:
+                note = "clean" if done.returncode == 0 else (done.stdout + done.stderr)[-300:].replace("\n", " ")
+                rows.append(Row("sanitizer", f"{name}, {tool}", float(done.returncode != 0), "errors", note=note))
             print(line(rows[-1]), file=sys.stderr, flush=True)
     return rows
 
@@ -401,7 +453,12 @@ def time_models(device: Device) -> list[Row]:
                 torch = device.torch
                 given = {key: torch.from_numpy(value).cuda() for key, value in feeds.items()}
                 contenders["lamina"] = (lambda: executable(**given), executable.program.driver.stream)  # noqa: B023
-                contenders |= torch_model(torch, name, given)
+                try:
+                    contenders |= torch_model(torch, name, given)
+                except Exception as error:
+                    note += f"; no torch model: {_one_line(error)}"
+            contenders, failed = device.working(contenders)
+            note = "; ".join(one for one in (note, failed) if one)
             times = device.contend(contenders)
             rates = {key: 1e3 / time for key, time in times.items()}
             rows.append(Row("models", name, rates.pop("lamina"), "calls/s", rates, floor, note))
@@ -433,13 +490,16 @@ def torch_model(torch: Any, name: str, given: Mapping[str, Any]) -> dict[str, tu
 # Without a device
 
 
-def compile_only(target: str) -> int:
-    """Every kernel that is timed, compiled and assembled; the table of what they take."""
+def compile_only(target: str, parts: Sequence[str]) -> int:
+    """Every kernel that is timed, and every full-size model, compiled and assembled; the tables of what they take."""
     from lamina import api
     from lamina.targets.gpu.ptxas import assemble_package, find_ptxas, table
 
-    cases = [case for part in CASES.values() for case in part()]
+    cases = [case for name, part in CASES.items() if name in parts for case in part()]
     failed = 0
+    models = FULL_SIZE if "models" in parts else ()
+    for name in models:
+        failed += not compile_model(name, target)
     for case in cases:
         with tempfile.TemporaryDirectory() as folder:
             try:
@@ -452,8 +512,38 @@ def compile_only(target: str) -> int:
             except Exception as error:
                 failed += 1
                 print(f"{case.part}: {case.name}: {_one_line(error)}")
-    print(f"{len(cases)} cases for {target}, {failed} failed")
+    print(f"{len(cases)} cases and {len(models)} models for {target}, {failed} failed")
     return int(failed > 0)
+
+
+def compile_model(name: str, target: str) -> bool:
+    """Compile and assemble a whole model, and print a line: kernels, seconds, registers and spills; whether it went."""
+    from lamina import api
+    from lamina.targets.gpu.ptxas import assemble_package, find_ptxas
+    from support import models
+
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            context = api.make_context()
+            module = api.load_module(models.named(name), context)
+            begin = time.perf_counter()
+            manifest = api.compile_for_gpu(module, context, folder, target)
+            said = f"{len(manifest['kernels'])} kernels, {time.perf_counter() - begin:.1f} s"
+            if target.startswith("ptx") and find_ptxas() is not None:
+                usages = assemble_package(Path(folder), manifest)
+                spills = ", ".join(f"{one.kernel} {one.spill_stores}" for one in usages if one.spill_stores) or "none"
+                said += f", at most {max(one.registers for one in usages)} registers, bytes of spills: {spills}"
+            elif target.startswith("amdgcn"):
+                kernels = manifest["kernels"]
+                spilled = ", ".join(one["name"] for one in kernels if one["scratch"]) or "none"
+                said += (
+                    f", at most {max(one['registers'] for one in kernels)} registers, kernels with scratch: {spilled}"
+                )
+        except Exception as error:
+            print(f"models: {name}: {_one_line(error)}", flush=True)
+            return False
+    print(f"models: {name}: {said}", flush=True)
+    return True
 
 
 # The table
@@ -498,7 +588,7 @@ def main() -> int:
     from lamina.diagnostics import LaminaError
 
     if options.compile_only:
-        return compile_only(options.target)
+        return compile_only(options.target, options.only)
     if options.run_once:
         run_once(options.run_once, options.device)
         return 0

@@ -20,14 +20,12 @@ from lamina.diagnostics import LaminaError
 from lamina.files import writing
 from lamina.pipelines import LEVELS, Level, Observer
 from lamina.plugins import Plugin, active_plugins, fingerprint, installed_plugins
-from lamina.resources import HashMemory
 
 if TYPE_CHECKING:
     from onnx import ModelProto
     from xdsl.dialects.builtin import DictionaryAttr, ModuleOp
 
     from lamina.context import LaminaContext
-    from lamina.targets.cpu.cache import DiskCache
     from lamina.targets.cpu.executable import Executable
     from lamina.targets.cpu.host import CpuDescription
     from lamina.targets.cpu.jit import LlvmModule
@@ -417,6 +415,7 @@ def _native_executable(
 ) -> Executable:
     """From a module at the end of phase `import` to machine code, through the disk cache."""
     from lamina.targets.cpu.cache import cache_key, disk_cache
+    from lamina.targets.cpu.entries import load_entry, store_entry
     from lamina.targets.cpu.executable import Executable
     from lamina.targets.cpu.shortcut import is_small_enough
 
@@ -432,17 +431,17 @@ def _native_executable(
     parts = (level.name, module_text(module), *filter(None, fingerprints))
     # The model's own constants come from the model next time; only where it will not be read does an entry hold all.
     name, whole = (cache_key(*parts, *kind) + ARTEFACT_SUFFIX for kind in ((), ("whole",)))
-    found = _cached(store, whole, context)
+    found = load_entry(store, whole, context.resources.get)
     complete = found is not None
     if found is None:
-        found = _cached(store, name, context)
+        found = load_entry(store, name, context.resources.get)
     carried = frozenset(context.resources)
     artefact = found or _generate(module, context, level, observer)
     if way is not None and is_small_enough(artefact, store):
-        if complete or store.store(whole, artefact.save):
+        if complete or store_entry(store, whole, artefact):
             way.remember(whole)
     elif found is None:
-        store.store(name, lambda path: artefact.save(path, leave_out=carried))
+        store_entry(store, name, artefact, leave_out=carried)
     return make(artefact, threads=threads, compile_count=int(found is None), plugins=context.plugins)
 
 
@@ -468,20 +467,6 @@ def _shortcut(
     description = target if fields is None else host_description().with_fields(fields)
     options = (repr(description or host_description()), repr(sorted((donate or {}).items())))
     return shortcut(store, path, level.name, *options, *filter(None, fingerprints))
-
-
-def _cached(store: DiskCache, name: str, context: LaminaContext) -> Artefact | None:
-    path = store.find(name)
-    if path is None:
-        return None
-    memory = HashMemory(store.directory / "hashes")
-    try:
-        found = Artefact.load(path, missing=context.resources.get, check_constants=True, hashes=memory)
-    except LaminaError:
-        store.drop(name)
-        return None
-    memory.save()
-    return found
 
 
 def _generate(module: ModuleOp, context: LaminaContext, level: Level, observer: Observer | None) -> Artefact:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from lamina import safetensors
 from lamina.diagnostics import LaminaError
-from lamina.resources import HashMemory, content_key, file_region
+from lamina.resources import content_key
 
 Array = npt.NDArray[np.generic]
 
@@ -145,12 +145,10 @@ class Artefact:
         *,
         missing: Callable[[str], Array] | None = None,
         check_constants: bool = False,
-        hashes: HashMemory | None = None,
     ) -> Artefact:
         """Read what `save` wrote; constants are memory maps of the file, those left out come from `missing`.
 
-        `check_constants` compares their content with their keys; `hashes` remembers what was found. Raises LaminaError
-        for anything but a whole artefact.
+        `check_constants` compares their content with their keys. Raises LaminaError for anything but a whole artefact.
         """
         where = os.fspath(path)
         file = safetensors.read(where)
@@ -174,15 +172,10 @@ class Artefact:
                 if missing is None:
                     raise LaminaError(f"damaged: the constant '{key}' is missing", where=where)
                 stored = missing(key)
-            elif check_constants and _content_key(stored, hashes) != key:
+            elif check_constants and content_key(stored) != key:
                 raise LaminaError(f"damaged: the constant '{key}' has another content", where=where)
             constants[key] = stored
         return Artefact(manifest, _split(code, manifest), constants)
-
-
-def _content_key(array: Array, hashes: HashMemory | None) -> str:
-    region = file_region(array) if hashes is not None else None
-    return content_key(array) if hashes is None or region is None else hashes.key(array, region)
 
 
 def _checksum(manifest: Mapping[str, Any], code: bytes) -> str:

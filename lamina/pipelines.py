@@ -77,6 +77,7 @@ PASSES: Mapping[str, PassFactory] = {
         "fuse-loops": "lamina.passes.loop.fuse_loops:FuseLoopsPass",
         "stream-stores": "lamina.passes.loop.stream_stores:StreamStoresPass",
         "split-loops": "lamina.passes.loop.split_loops:SplitLoopsPass",
+        "vectorize-loops": "lamina.passes.loop.vectorize_loops:VectorizeLoopsPass",
         "plan-arena": "lamina.passes.loop.plan_arena:PlanArenaPass",
         "lower-parallel": "lamina.passes.hardware.lower_parallel:LowerParallelPass",
         "expand-math": "lamina.passes.hardware.expand_math:ExpandMathPass",
@@ -187,6 +188,7 @@ PHASES: tuple[Phase, ...] = (
             "fuse-loops",
             "split-loops",
             "stream-stores",
+            "vectorize-loops",
             "plan-arena",
         ),
         _LOOP,
@@ -293,11 +295,16 @@ def dialects() -> dict[str, DialectFactory]:
 
         return Nvgpu
 
+    def amdgpu() -> Dialect:
+        from lamina.dialects.hardware.amdgpu import Amdgpu
+
+        return Amdgpu
+
     from lamina.dialects.builtin import builtin_dialect
     from lamina.dialects.loop import loop_dialects
     from lamina.dialects.tensor import tensor_dialects
 
-    own = {"builtin": builtin_dialect, "graph": graph, "cpu": cpu, "gpu": gpu, "nvgpu": nvgpu}
+    own = {"builtin": builtin_dialect, "graph": graph, "cpu": cpu, "gpu": gpu, "nvgpu": nvgpu, "amdgpu": amdgpu}
     return {**own, **tensor_dialects(), **loop_dialects()}
 
 
@@ -385,8 +392,10 @@ def verify(module: ModuleOp, after: str) -> None:
     """Verify a module; a failure names what ran last."""
     from xdsl.utils.exceptions import VerifyException
 
+    from lamina.verification import verify_module
+
     try:
-        module.verify()
+        verify_module(module)
     except VerifyException as error:
         error.add_note(f"after {after}")
         raise

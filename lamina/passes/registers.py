@@ -30,6 +30,9 @@ SHORT_BLOCK_ROWS, SHORT_BLOCK_VECTORS = 3, 8
 """With so few rows a block has more vectors of columns: enough accumulators to hide the latency of a multiply-add."""
 
 
+ENOUGH_PANELS = 4
+"""Panels of a product of a few rows, which threads share."""
+
 PANEL_EFFICIENCY: Mapping[int, Mapping[int, float]] = {
     512: {3: 1.0, 2: 0.85, 1: 0.7},
     256: {2: 1.0, 1: 0.9},
@@ -57,9 +60,8 @@ def register_block(rows: int | None, columns: int | None, lanes: int, vector_bit
     """Rows, and vectors of columns, that the registers hold; sizes are None where they are dynamic."""
     widest = max(ROWS_BY_COLUMN_VECTORS[vector_bits])
     if rows is not None and rows <= SHORT_BLOCK_ROWS:
-        rows = max(rows, 1)
-        most = min(SHORT_BLOCK_VECTORS, (REGISTERS[vector_bits] - 1) // (rows + 1))
-        return rows, most if columns is None else _dividing(max(1, ceil(columns / lanes)), most)
+        most = short_block_vectors(rows, vector_bits)
+        return max(rows, 1), most if columns is None else _dividing(max(1, ceil(columns / lanes)), most)
     vectors = widest if columns is None else _dividing(max(1, ceil(columns / lanes)), widest)
     return block_rows(rows, vectors, vector_bits), vectors
 
@@ -74,8 +76,20 @@ def block_rows(rows: int | None, vectors: int, vector_bits: int) -> int:
     return next((count for count in (most, most - 1, most - 2) if rows % count == 0), most)
 
 
-def panel_vectors(columns: int, lanes: int, vector_bits: int) -> int:
-    """How many vectors of columns a panel of a packed operand holds: the widest that wastes little at the edge."""
+def short_block_vectors(rows: int, vector_bits: int) -> int:
+    """The most vectors of columns of a block with at most `SHORT_BLOCK_ROWS` rows."""
+    return min(SHORT_BLOCK_VECTORS, (REGISTERS[vector_bits] - 1) // (max(rows, 1) + 1))
+
+
+def panel_vectors(columns: int, lanes: int, vector_bits: int, rows: int | None = None) -> int:
+    """How many vectors of columns a panel of a packed operand holds: the widest that wastes little at the edge.
+
+    `rows`: those of the product, where they are known. A few of them need no more than each weight once, at the speed
+    of the caches: wide panels without a rest, and enough of them for some threads.
+    """
+    needed = ceil(columns / lanes)
+    if rows is not None and rows <= SHORT_BLOCK_ROWS:
+        return _dividing(needed, max(1, min(short_block_vectors(rows, vector_bits), ceil(needed / ENOUGH_PANELS))))
     efficiency = PANEL_EFFICIENCY[vector_bits]
 
     def worth(vectors: int) -> float:

@@ -15,7 +15,7 @@ from lamina.tools import model_arguments
 from lamina.tools.progress import Progress
 
 TARGET = "spirv"
-"""Where fragments, asynchronous copies and shuffles are plain loads and stores."""
+"""Where there is nothing that only some devices have; `--target` names another."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--inputs", nargs="+", metavar="FILE.npy", help="one array per input, in the model's order")
     parser.add_argument(
         "--random", type=int, default=0, metavar="SEED", help="random inputs and order of threads from this seed"
+    )
+    parser.add_argument(
+        "--target",
+        default=TARGET,
+        metavar="TARGET",
+        help=f"a model is compiled for this GPU target; {TARGET} unless given",
     )
     model_arguments.add_dim_argument(parser, "size of a symbolic dim of random inputs; may be repeated")
     model_arguments.add_donate_argument(parser)
@@ -40,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
         context = api.make_context(model_arguments.given_plugins(options))
         module = api.load_module(options.model, context)
         interface.donate(module, model_arguments.parse_donations(options.donate))
-        api.compile_for_gpu(module, context, scratch, TARGET)
+        api.compile_for_gpu(module, context, scratch, options.target)
         return _check(options, Path(scratch))
 
 

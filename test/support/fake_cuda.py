@@ -24,6 +24,20 @@ class Result(IntEnum):
     CUDA_ERROR_ILLEGAL_ADDRESS = 700
 
 
+SWIZZLES = ("NONE", "32B", "64B", "128B")
+PROMOTIONS = ("NONE", "L2_64B", "L2_128B", "L2_256B")
+
+
+class FakeMap:
+    """A tensor map of 16 numbers; kernels read them at the address that they are given."""
+
+    def __init__(self, values: Sequence[int]):
+        self.numbers = (ctypes.c_uint64 * 16)(*values)
+
+    def getPtr(self) -> int:
+        return ctypes.addressof(self.numbers)
+
+
 class FakeCuda:
     """One process's driver: `log` has every call that reaches the device, in order."""
 
@@ -48,6 +62,16 @@ class FakeCuda:
         self.CUevent_flags = SimpleNamespace(CU_EVENT_DISABLE_TIMING=2)
         self.CUstreamCaptureMode = SimpleNamespace(CU_STREAM_CAPTURE_MODE_THREAD_LOCAL=1)
         self.CUjit_option = SimpleNamespace(CU_JIT_ERROR_LOG_BUFFER=5, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES=6)
+        kinds = {"Swizzle": ("SWIZZLE_", SWIZZLES), "L2promotion": ("L2_PROMOTION_", PROMOTIONS)}
+        for name, (prefix, ends) in kinds.items():
+            values = {f"CU_TENSOR_MAP_{prefix}{end}": value for value, end in enumerate(ends)}
+            setattr(self, f"CUtensorMap{name}", SimpleNamespace(**values))
+        self.CUtensorMapInterleave = SimpleNamespace(CU_TENSOR_MAP_INTERLEAVE_NONE=0)
+        self.CUtensorMapFloatOOBfill = SimpleNamespace(CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE=0)
+        self.CUtensorMapDataType = SimpleNamespace(
+            CU_TENSOR_MAP_DATA_TYPE_FLOAT16=6, CU_TENSOR_MAP_DATA_TYPE_FLOAT32=7, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16=9
+        )
+        self.cuuint64_t = self.cuuint32_t = int
         self.CUfunction_attribute = SimpleNamespace(
             CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK=0,
             CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES=3,
@@ -135,7 +159,19 @@ class FakeCuda:
         count = getattr(work, "arguments", 8)
         pointers = (ctypes.c_void_p * count).from_address(places)
         values = [ctypes.c_uint64.from_address(pointer).value for pointer in pointers if pointer]
+        # Of a tensor map, a kernel reads its 16 numbers, copied when it is launched; they start at 64 bytes.
+        for position in getattr(work, "maps", ()):
+            assert pointers[position] % 64 == 0
+            values[position] = list((ctypes.c_uint64 * 16).from_address(pointers[position]))
         return self._do(lambda: work(blocks, threads, values), "launch", function, blocks, threads, stream, shared)
+
+    def cuTensorMapEncodeTiled(self, *arguments: Any) -> tuple[Any, ...]:
+        """The map's bytes: numbers, the address among them, as a launch gets them."""
+        kind, rank, address, sizes, strides, box, _, _, swizzle, promotion, _ = arguments
+        if len(sizes) != rank or len(strides) != rank - 1 or address % 16 or any(one % 16 for one in strides):
+            return (Result.CUDA_ERROR_INVALID_VALUE,)
+        self.log.append(("map", *arguments))
+        return Result.CUDA_SUCCESS, FakeMap([address, kind, rank, swizzle, promotion, *sizes, *box])
 
     # Memory
 

@@ -265,6 +265,15 @@ def _types(b: GraphBuilder, x: SSAValue, i: SSAValue, places: SSAValue) -> Seque
     ]
 
 
+def _long_rows(b: GraphBuilder, x: SSAValue) -> Sequence[SSAValue]:
+    return [b.sort(x, 1), b.arg_sort(x, 1, True), *b.top_k(x, 100, 1), b.softmax(x, 1)]
+
+
+def _vectors(b: GraphBuilder, x: SSAValue, v: SSAValue, w: SSAValue) -> Sequence[SSAValue]:
+    """Rows of dynamic length with what is added to every row or column of them."""
+    return [b.multiply(b.add(x, v), w), b.add(b.slice(x, (0, 0), (3, 2**40)), v)]
+
+
 def _attention(b: GraphBuilder, q: SSAValue, k: SSAValue, v: SSAValue, mask: SSAValue) -> Sequence[SSAValue]:
     return [
         b.attention(q, k, v, scale=0.3),
@@ -276,6 +285,10 @@ def _attention(b: GraphBuilder, q: SSAValue, k: SSAValue, v: SSAValue, mask: SSA
 
 def _attention_long(b: GraphBuilder, q: SSAValue, k: SSAValue, v: SSAValue, mask: SSAValue) -> Sequence[SSAValue]:
     return [b.attention(q, k, v, scale=0.1, causal="start"), b.attention(q, k, v, mask, scale=0.1, causal="end")]
+
+
+def _attention_narrow(b: GraphBuilder, q: SSAValue, k: SSAValue, v: SSAValue, mask: SSAValue) -> Sequence[SSAValue]:
+    return [b.attention(q, k, v, mask, scale=0.3), b.attention(q, k, v, scale=0.3, causal="start")]
 
 
 def _together(*families: str, dtype: type = np.float32) -> Program:
@@ -301,6 +314,7 @@ def integers(*shape: int, low: int = -50, high: int = 50) -> np.ndarray:
     return np.random.default_rng([7, *shape]).integers(low, high, shape).astype(np.int32)
 
 
+NAMES = (("n", "m"), ("m",), ("n", "1"))
 PLACES = np.array([[5], [1], [5], [77], [0], [5], [-1], [33]], np.int64)
 
 PROGRAMS: tuple[Program, ...] = (
@@ -321,9 +335,12 @@ PROGRAMS: tuple[Program, ...] = (
     Program("rows_symbolic", (normal(5, 77),), _rows, (("n", "m"),)),
     Program("sorts", (special(5, 33), integers(5, 33, low=-3, high=3)), _sorts),
     Program("sorts_long", (normal(2, 1500), integers(2, 1500)), _sorts),
+    Program("rows_of_several_blocks", (normal(1, 70001),), _long_rows),
     Program("cumulative", (normal(5, 33), integers(5, 33)), _cumulative),
     Program("cumulative_long", (normal(3, 3000), integers(3, 3000)), _cumulative),
     Program("cumulative_symbolic", (normal(3, 300), integers(3, 300)), _cumulative, (("n", "m"),) * 2),
+    Program("cumulative_parts", (normal(1, 8300), integers(1, 8300)), _cumulative),
+    Program("cumulative_parts_symbolic", (normal(2, 2100), integers(2, 2100)), _cumulative, (("2", "m"),) * 2),
     Program("scatters", (normal(40, 9), integers(40, 9), PLACES, normal(8, 9), integers(8, 9)), _scatters),
     Program("transposes", (normal(3, 40, 41), normal(65, 130), normal(3, 41, 40)), _transposes),
     Program(
@@ -348,6 +365,33 @@ PROGRAMS: tuple[Program, ...] = (
         (normal(2, 33, 128), normal(1, 65, 128), normal(1, 65, 17), normal(33, 65)),
         _attention,
         (("2", "m", "128"), ("1", "n", "128"), ("1", "n", "17"), ("m", "n")),
+    ),
+    Program(
+        "attention_f16",
+        tuple(
+            one.astype(np.float16) for one in (normal(4, 40, 16), normal(2, 37, 16), normal(2, 37, 24), normal(40, 37))
+        ),
+        _attention_narrow,
+        (),
+        2e-3,
+    ),
+    Program(
+        "attention_bf16",
+        tuple(one.astype(BFLOAT16) for one in (normal(1, 19, 9), normal(1, 33, 9), normal(1, 33, 5), normal(19, 33))),
+        _attention_narrow,
+        (("1", "m", "9"), ("1", "n", "9"), ("1", "n", "5"), ("m", "n")),
+        2e-2,
+    ),
+    *(
+        Program(f"vectors_{columns}", (normal(5, columns), normal(columns), normal(5, 1)), _vectors, NAMES)
+        for columns in (12, 13, 1)
+    ),
+    Program(
+        "vectors_f16",
+        tuple(one.astype(np.float16) for one in (normal(6, 1032), normal(1032), normal(6, 1))),
+        _vectors,
+        NAMES,
+        2e-3,
     ),
     _together("dynamic", "pad", "slice", "concatenate", "gather", "pack", "unpack", "reverse"),
     _together("reduce_window", "resize", "batch_norm", "layer_norm_axes", "mean"),

@@ -50,8 +50,12 @@ def compile_scheduled(
     edit: Edit | None = None,
     tf32: bool = False,
     figures: Mapping[str, int] | None = None,
+    rewrite: Callable[[ModuleOp], None] | None = None,
 ) -> tuple[list[ProductSchedule], Mapping[str, Any]]:
-    """Compile with the schedules that `schedule_target` gets, edited, for another target; schedules and manifest."""
+    """Compile with the schedules that `schedule_target` gets, edited, for another target; schedules and manifest.
+
+    `rewrite` changes the module where all schedules are written.
+    """
     module.attributes[TARGET] = parse_gpu_target(schedule_target).attribute()
     pipelines.run_passes(module, context, pipelines.gpu_pass_names(to="graph"))
     inputs, outputs = signature(module)
@@ -62,6 +66,8 @@ def compile_scheduled(
     for op in _products(module):
         if edit is not None:
             op.attributes["lamina.schedule"] = DictionaryAttr(dict(edit(ProductSchedule.of(op)).attribute()))
+    if rewrite is not None:
+        rewrite(module)
     used = schedules(module)
     description = _described(target or schedule_target, figures)
     module.attributes[TARGET] = description.attribute()

@@ -11,8 +11,8 @@ from xdsl.dialects.builtin import f32, f64
 
 from lamina import pipelines
 from lamina.passes.hardware import trigonometric
-from lamina.passes.hardware.expand_math import RULES
-from support.native import MLIR_OPT, Native, accepted_upstream, parse
+from lamina.passes.hardware.expand_math import RULES, WIDE_RULES
+from support.native import HOST_BITS, MLIR_OPT, Native, accepted_upstream, parse
 
 DTYPES = {"f32": np.float32, "f64": np.float64, "f16": np.float16, "bf16": ml_dtypes.bfloat16}
 FORMATS = {"f32": f32, "f64": f64}
@@ -185,6 +185,78 @@ def test_results_may_be_subnormal():
     exact = np.exp(x.astype(np.float64))
     assert 0 < result.min() < 1e-44
     assert (abs(result - exact) <= 0.51 * np.finfo(np.float32).smallest_subnormal + 1.5e-7 * exact).all()
+
+
+@pytest.mark.skipif(HOST_BITS < 512, reason="this CPU has no vectors of 512 bits")
+def test_weights_of_a_softmax():
+    """What is never above 0, by the short formula: 0 and 1 exact, NaN kept, subnormal results too."""
+    text = """
+    builtin.module attributes {lamina.target = {features = "+avx512f", vector_bits = 512 : i64}} {
+      func.func @main(%x: memref<?x32xf32>, %y: memref<?x32xf32>) attributes {llvm.emit_c_interface} {
+        %c0 = arith.constant 0 : index
+        %c1 = arith.constant 1 : index
+        %z = arith.constant 0.0 : f32
+        %n = memref.dim %x, %c0 : memref<?x32xf32>
+        scf.for %i = %c0 to %n step %c1 {
+          %v = vector.transfer_read %x[%i, %c0], %z {in_bounds = [true]} : memref<?x32xf32>, vector<32xf32>
+          %r = math.exp %v {lamina.non_positive} : vector<32xf32>
+          vector.transfer_write %r, %y[%i, %c0] {in_bounds = [true]} : vector<32xf32>, memref<?x32xf32>
+        }
+        return
+      }
+    }"""
+    generator = np.random.default_rng(0)
+    uniform = [generator.uniform(-size, 0, 32000) for size in (0.5, 2, 20, 87)]
+    x = np.concatenate([[0.0, -0.0, -np.inf, np.nan, -1e30, -150.0, -1e-45, -103.0], *uniform, np.zeros(24)])
+    x = x.astype(np.float32).reshape(-1, 32)
+    result = np.empty_like(x)
+    assert Native(text, passes=("expand-math",)).call(x, result)[0] == 0
+    exact = np.exp(x.astype(np.float64))
+    np.testing.assert_array_equal(result[0, :6], np.array([1, 1, 0, np.nan, 0, 0], np.float32))
+    normal = (exact > 1.2e-38) & ~np.isnan(exact)
+    units = abs(result - exact)[normal] / np.spacing(exact[normal].astype(np.float32))
+    assert units[x[normal] > -20].max() <= 2.6
+    assert units.max() <= 5
+    assert (result[x == 0] == 1).all()
+    assert result[0, 7] == np.float32(exact[0, 7])
+
+
+@long_double
+@pytest.mark.skipif(HOST_BITS < 512, reason="this CPU has no vectors of 512 bits")
+@pytest.mark.parametrize("name", [name.removeprefix("math.") for name in WIDE_RULES])
+def test_tables_are_as_accurate_as_they_say(name):
+    """The formulas that look coefficients up, over all magnitudes and the special values."""
+    text = f"""
+    builtin.module attributes {{lamina.target = {{features = "+avx512f", vector_bits = 512 : i64}}}} {{
+      func.func @main(%x: memref<?x32xf32>, %y: memref<?x32xf32>) attributes {{llvm.emit_c_interface}} {{
+        %c0 = arith.constant 0 : index
+        %c1 = arith.constant 1 : index
+        %z = arith.constant 0.0 : f32
+        %n = memref.dim %x, %c0 : memref<?x32xf32>
+        scf.for %i = %c0 to %n step %c1 {{
+          %v = vector.transfer_read %x[%i, %c0], %z {{in_bounds = [true]}} : memref<?x32xf32>, vector<32xf32>
+          %r = math.{name} %v : vector<32xf32>
+          vector.transfer_write %r, %y[%i, %c0] {{in_bounds = [true]}} : vector<32xf32>, memref<?x32xf32>
+        }}
+        return
+      }}
+    }}"""
+    (x,) = arguments_of(name, np.float32)
+    dense = [np.linspace(low, high, 40000) for low, high in ((-1, 1), (-10, 10), (-104, 90))]
+    x = np.concatenate([x, *dense]).astype(np.float32)
+    x = x[: len(x) // 32 * 32].reshape(-1, 32)
+    native = Native(text, passes=("expand-math",))
+    assert "llvm.x86.avx512" in native.program.modules[0].text
+    result = np.empty_like(x)
+    assert native.call(x, result)[0] == 0
+    with np.errstate(all="ignore"):
+        exact = REFERENCES[name](x.astype(np.longdouble)).astype(np.longdouble)
+    error = errors(result, exact, np.float32)
+    worst = np.unravel_index(np.argmax(error), error.shape)
+    assert error[worst] <= WIDE_RULES[f"math.{name}"].accuracy[f32], f"{name}({x[worst]!r}) = {result[worst]!r}"
+    signed = ~np.isnan(result)
+    np.testing.assert_array_equal(np.signbit(result[signed]), np.signbit(exact[signed]))
+    assert abs(result[np.isfinite(result)]).max() <= 1 or name == "exp"
 
 
 @pytest.mark.parametrize("type_", ["f16", "bf16"])

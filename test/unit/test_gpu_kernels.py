@@ -20,7 +20,18 @@ needs_opencl = pytest.mark.skipif(
     runtime_folder() is None, reason="no OpenCL CPU runtime (PyPI: intel-opencl-rt, intel-cmplr-lib-rt)"
 )
 ASSEMBLED = ("unary", "shapes", "reductions", "rows", "rows_short", "rows_long", "cumulative", "scatters", "attention")
-CHECKED = ("rows_short", "reductions_symbolic", "cumulative", "scatters", "transposes", "sorts", "attention")
+CHECKED = (
+    "rows_short",
+    "reductions_symbolic",
+    "cumulative",
+    "cumulative_parts_symbolic",
+    "vectors_12",
+    "vectors_13",
+    "scatters",
+    "transposes",
+    "sorts",
+    "attention",
+)
 SMALL = 1e-30
 """Where a result is no larger than this, only its absolute difference counts."""
 
@@ -93,9 +104,20 @@ def test_kernels_have_no_races(name: str, tmp_path: Path):
 def test_attention_stores_no_scores(tmp_path: Path):
     program = next(program for program in PROGRAMS if program.name == "attention_long")
     manifest, _, _ = compiled(program, tmp_path, "ptx:sm_80")
-    # Two attentions, and the mask of the second with its queries side by side.
-    assert len(manifest["kernels"]) == 3
-    assert manifest["workspace"] <= program.inputs[3].size + 64
+    assert [kernel["name"] for kernel in manifest["kernels"]] == ["attention", "attention_1"]
+    assert manifest["workspace"] == 0
+
+
+def test_long_rows_take_several_blocks(tmp_path: Path):
+    program = next(program for program in PROGRAMS if program.name == "rows_of_several_blocks")
+    manifest, _, _ = compiled(program, tmp_path, "ptx:sm_80")
+    launches = [step for step in manifest["steps"] if step["kind"] == "launch"]
+    grids = {
+        name: [one["grid"] for one in launches if one["kernel"].startswith(name)] for name in ("arg_sort", "softmax")
+    }
+    # A sort of all elements has no step of less than a block for 8192 of them; the reductions of a softmax end in one.
+    assert min([one["grid"] for one in launches if one["kernel"].partition("__")[0] == "arg_sort"]) > 8
+    assert sorted(grids["softmax"])[-4:] > [30] * 4
 
 
 @needs_ptxas

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import onnx
@@ -11,6 +12,7 @@ import pytest
 import lamina
 from lamina import api, ops
 from lamina.diagnostics import LaminaError
+from lamina.passes.hardware import expand_math
 from lamina.targets.gpu.ptxas import assemble, assemble_package, find_ptxas, table
 from lamina.tools.lamina_main import main
 from support import models
@@ -37,18 +39,25 @@ def compiled(name: str, folder: Path, target: str) -> dict:
     return dict(api.compile_for_gpu(module, context, folder, target))
 
 
+needs_old_ptxas = pytest.mark.skipif(
+    find_ptxas("sm_70") is None, reason="no ptxas that knows sm_70 (PyPI: nvidia-cuda-nvcc-cu12)"
+)
+
+
 @needs_ptxas
-@pytest.mark.parametrize("architecture", ["sm_70", "sm_80", "sm_90", "sm_100"])
+@pytest.mark.parametrize(
+    "architecture", [pytest.param("sm_70", marks=needs_old_ptxas), "sm_75", "sm_80", "sm_90", "sm_100"]
+)
 @pytest.mark.parametrize("name", ["bert_base_small", "lenet", *FUNCTIONS])
 def test_kernels_assemble(name: str, architecture: str, tmp_path: Path):
     manifest = compiled(name, tmp_path, f"ptx:{architecture}")
-    if architecture == "sm_70":
-        manifest["target"]["architecture"] = "sm_75"  # ptxas 13 has no older one
     for usage, kernel in zip(assemble_package(tmp_path, manifest), manifest["kernels"], strict=True):
         assert usage.kernel == kernel["name"] and 0 < usage.registers <= 255
-        # What is never read is left out.
-        assert (usage.shared_memory > 0) == (kernel["shared_memory"] > 0) and usage.shared_memory <= 48 * 1024
-        assert usage.spill_stores <= 16 and usage.spill_loads <= 16, usage
+        # LLVM leaves out buffers that nobody reads: the text declares what is used, and the manifest no less.
+        declared = re.findall(r"\.shared .*\[(\d+)\];", (tmp_path / kernel["file"]).read_text())
+        assert usage.shared_memory == sum(map(int, declared)) <= kernel["shared_memory"] <= 48 * 1024
+        assert usage.shared_memory == kernel["shared_memory"] or name == "sort", usage
+        assert usage.spill_stores == usage.spill_loads == 0, usage
 
 
 @needs_ptxas
@@ -121,7 +130,10 @@ def test_only_ptx_is_assembled(tmp_path: Path, capsys: pytest.CaptureFixture[str
         assert message in capsys.readouterr().err
 
 
-def test_a_function_that_a_device_has_not(tmp_path: Path):
+def test_a_function_that_a_device_has_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """There is none in our ops any more: as if erf had no rule."""
+    rules = {name: rule for name, rule in expand_math.DEVICE_RULES.items() if name != "math.erf"}
+    monkeypatch.setattr(expand_math, "DEVICE_RULES", rules)
     traced = lamina.trace(lambda x: ops.erf(x), lamina.spec((4,), "f64", name="x"))
     with pytest.raises(LaminaError, match=r"kernel 'erf': erf has no form on ptx:sm_90") as caught:
         api.compile_for_gpu(traced.module.clone(), traced.context, tmp_path, "ptx:sm_90")

@@ -93,6 +93,20 @@ def test_group_normalization(sizes, groups: int) -> None:
     np.testing.assert_allclose(result, wanted, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("sizes", ((2, 8, 6, 5), ("n", 8, "h", "w"), (3, 8)), ids=str)
+@pytest.mark.parametrize("opset", (18, 20))
+def test_group_normalization_by_group(sizes, opset: int) -> None:
+    """Operator sets 18 to 20: one scale and one bias for each group, not for each channel."""
+    shape = tuple({"n": 3, "h": 4, "w": 7}.get(size, size) for size in sizes)
+    for groups in (1, 2, 8):
+        node = helper.make_node("GroupNormalization", ["x", "s", "b"], ["y"], num_groups=groups, epsilon=1e-3)
+        model = model_of([node], {"s": normal(groups), "b": normal(groups)}, sizes)
+        model.opset_import[0].version = opset
+        x = normal(*shape)
+        (result,), (wanted,) = lamina.compile(model, cache=False)(x), runtime(model, x)
+        np.testing.assert_allclose(result, wanted, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("element_type", (f32, f16), ids=str)
 @pytest.mark.parametrize(
     ("shape", "dimension"), (((2, 8, 5), 1), ((2, 5, 8), 2), ((2, 3, 8, 4), 2), ((2, 3, 4, 8), 3), ((2, 8), 1))

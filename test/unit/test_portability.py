@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import onnx
 import pytest
 
@@ -78,6 +79,38 @@ def test_models_compile_for_arm(name, target, tmp_path):
     if X86:
         with pytest.raises(LaminaError, match="its architecture"):
             lamina.load(path)
+
+
+def modules_of(function, target: str) -> list[str]:
+    """The assembly of a traced function's modules, all of them."""
+    traced = lamina.trace(function, lamina.spec((8, 64), "f32", name="x"))
+    api.set_target(traced.module, target)
+    pipelines.run_phases(traced.module, traced.context, to="hardware")
+    description = CpuDescription.from_attribute(traced.module.attributes[api.TARGET])
+    machine = llvm.TargetMachine(description.llvm_options())
+    return [machine.assembly(text, optimize=optimize) for _, text, optimize in print_llvm(traced.module).modules]
+
+
+@pytest.mark.parametrize("name", ["exp", "tanh", "gelu", "softmax"])
+@pytest.mark.parametrize("target", CPU_TARGETS)
+def test_exponentials_call_no_function_of_c(name, target):
+    texts = modules_of(getattr(lamina.ops, name), target)
+    called = {found for text in texts for found in re.findall(r"^\s+(?:callq?|bl)\s+(\w+)", text, re.M)}
+    assert called <= {"function", "lamina"}
+
+
+@pytest.mark.skipif(not X86, reason="runs on x86-64 only")
+def test_exponentials_without_fused_multiply_add():
+    """As accurate as with it: near 0, at both ends of the range, and for what is no number."""
+    special = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1e-40, 88.7, 89.0, -87.0, -103.0, -104.0], np.float32)
+    x = np.concatenate([special, np.linspace(-104, 89, 10_000, dtype=np.float32)])
+    for target in ("x86-64", {"cpu": "x86-64-v2", "features": "", "vector_bits": 128}):
+        executable = lamina.compile(
+            lamina.trace(lamina.ops.exp, lamina.spec(x.shape, "f32", name="x")), target=target, cache=False
+        )
+        with np.errstate(all="ignore"):
+            expected = np.exp(x.astype(np.float64)).astype(np.float32)
+        np.testing.assert_allclose(executable(x)[0], expected, rtol=2.5e-7, atol=2e-45)
 
 
 def test_commands_take_cpu_targets(tmp_path):

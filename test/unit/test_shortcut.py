@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import lamina
 from lamina.diagnostics import LaminaError
-from lamina.targets.cpu import shortcut
+from lamina.targets.cpu import entries, shortcut
 
 OLD = time.time() - 100
 
@@ -145,23 +145,66 @@ def test_a_model_that_fills_the_cache_gets_no_whole_entry(path, reads, monkeypat
     check(second, 0)
 
 
-def test_hashes_of_entries_are_remembered_and_use_does_not_age_them(path, monkeypatch):
+@pytest.fixture
+def hashed(monkeypatch):
+    """One entry per array that was hashed while an artefact was loaded."""
+    from lamina import artefact
+
+    counted = []
+    original = artefact.content_key
+    monkeypatch.setattr(artefact, "content_key", lambda array: counted.append(1) or original(array))
+    return counted
+
+
+def test_what_this_machine_wrote_is_not_hashed_and_use_does_not_age_it(path, hashed):
+    lamina.compile(path)
+    (entry,) = (path.parent / "cache").glob("*.lamina")
+    written = entry.stat().st_mtime_ns
+    os.utime(entry, ns=(int(OLD) * 10**9, written))
+    check(lamina.compile(path), 0)
+    assert not hashed
+    assert entry.stat().st_mtime_ns == written and entry.stat().st_atime > OLD + 1
+
+
+def test_entries_are_hashed_once_after_a_start_of_the_machine(path, hashed, monkeypatch):
+    lamina.compile(path)
+    monkeypatch.setattr(entries, "_start_of_the_machine", lambda: "another")
+    check(lamina.compile(path), 0)
+    once = len(hashed)
+    assert once
+    check(lamina.compile(path), 0)
+    assert len(hashed) == once
+
+
+def test_entries_are_hashed_when_the_file_is_another_version(path, hashed):
     lamina.compile(path)
     (entry,) = (path.parent / "cache").glob("*.lamina")
     os.utime(entry, (OLD, OLD))
-    from lamina import artefact, resources
+    check(lamina.compile(path), 0)
+    assert hashed
 
-    counted = []
-    original = resources.content_key
-    for module in (artefact, resources):
-        monkeypatch.setattr(module, "content_key", lambda array: counted.append(1) or original(array))
+
+def test_entries_are_hashed_every_time_where_the_start_of_the_machine_is_not_known(path, hashed, monkeypatch):
+    monkeypatch.setattr(entries, "_start_of_the_machine", lambda: None)
+    counts = []
+    for _ in range(3):
+        lamina.compile(path)
+        counts.append(len(hashed))
+    assert counts[0] == 0 < counts[1] < counts[2]
+
+
+def test_damage_is_found_after_a_start_of_the_machine(path, reads, monkeypatch):
+    """A crash that leaves another content under the same name, size and time of modification."""
     lamina.compile(path)
-    once = len(counted)
-    assert once >= 1
-    lamina.compile(path)
-    assert len(counted) == once
+    (entry,) = (path.parent / "cache").glob("*.lamina")
     status = entry.stat()
-    assert abs(status.st_mtime - OLD) < 1 < status.st_atime - OLD
+    with entry.open("r+b") as file:
+        file.seek(-5, os.SEEK_END)
+        file.write(b"zzzz")
+    os.utime(entry, ns=(status.st_atime_ns, status.st_mtime_ns))
+    monkeypatch.setattr(entries, "_start_of_the_machine", lambda: "another")
+    check(lamina.compile(path), 0)
+    assert len(reads) == 2
 
 
 def test_neither_onnx_nor_xdsl_is_imported(path):

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import ClassVar, Self, TypeAlias, cast
 
 import numpy as np
@@ -40,7 +41,15 @@ class AbstractTensor:
     @property
     def type(self) -> TensorType[Attribute]:
         """The builtin tensor type; symbolic sizes become `?`."""
-        return TensorType(self.element_type, [dim if isinstance(dim, int) else DYNAMIC_INDEX for dim in self.shape])
+        return _tensor_type(
+            self.element_type, tuple([dim if isinstance(dim, int) else DYNAMIC_INDEX for dim in self.shape])
+        )
+
+
+@lru_cache(maxsize=4096)
+def _tensor_type(element_type: Attribute, sizes: tuple[int, ...]) -> TensorType[Attribute]:
+    """Types are values, asked for by every analysis; xDSL checks each when it is made."""
+    return TensorType(element_type, sizes)
 
 
 def abstract_of(type_: Attribute, prefix: str) -> AbstractTensor:

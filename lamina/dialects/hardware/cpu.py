@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Self
 
-from xdsl.dialects.builtin import IndexType, IntegerAttr, IntegerType, i32, i64
+from xdsl.dialects.builtin import (
+    DenseIntOrFPElementsAttr,
+    IndexType,
+    IntegerAttr,
+    IntegerType,
+    TensorType,
+    f32,
+    i32,
+    i64,
+)
 from xdsl.ir import Attribute, Block, Dialect, Operation, Region, SSAValue
 from xdsl.irdl import (
     AnyAttr,
@@ -23,8 +33,12 @@ from xdsl.traits import NoTerminator, Pure, RecursiveMemoryEffect
 from xdsl.utils.exceptions import VerifyException
 
 from lamina.dialects.loop.arith import same_shape
+from lamina.dialects.loop.types import is_vector
 
 INDEX = IndexType()
+
+SCALED_LANES = 16
+"""Of the vectors that `cpu.scale` is an instruction for."""
 
 
 @irdl_op_definition
@@ -113,4 +127,70 @@ class LdexpOp(IRDLOperation):
             raise VerifyException(f"expected an exponent of type {expected}, found {self.exponent.type}")
 
 
-Cpu = Dialect("cpu", [LdexpOp, ParallelForOp])
+@irdl_op_definition
+class ScaleOp(IRDLOperation):
+    """`cpu.scale %x, %n : vector<32xf32>`: x · 2ⁿ with n a whole number in x's type, rounded once.
+
+    For targets with vectors of 512 bits and an instruction for it on those of f32 (`vscalefps`).
+    """
+
+    T: ClassVar = VarConstraint("T", AnyAttr())
+
+    name = "cpu.scale"
+
+    operand = operand_def(T)
+    exponent = operand_def(T)
+    result = result_def(T)
+
+    traits = traits_def(Pure())
+
+    assembly_format = "$operand `,` $exponent attr-dict `:` type($operand)"
+
+    def verify_(self) -> None:
+        if not has_scale(self.operand.type):
+            raise VerifyException(f"expected f32 in multiples of 16 lanes, found {self.operand.type}")
+
+
+TABLE_SIZES = (16, 32)
+"""Elements of a table of `cpu.lookup`: one register, or two."""
+
+
+@irdl_op_definition
+class LookupOp(IRDLOperation):
+    """`cpu.lookup %i, dense<…> : vector<32xi32> -> vector<32xf32>`: the element of a table of 16 or 32 f32 that the
+    low 4 or 5 bits of i name.
+
+    For targets with vectors of 512 bits, which pick lanes of one register, or of two, in one instruction (`vpermps`).
+    """
+
+    name = "cpu.lookup"
+
+    index = operand_def(Attribute)
+    table = prop_def(DenseIntOrFPElementsAttr)
+    result = result_def(Attribute)
+
+    traits = traits_def(Pure())
+
+    assembly_format = "$index `,` $table attr-dict `:` type($index) `->` type($result)"
+
+    def __init__(self, index: SSAValue | Operation, table: Sequence[float], type_: Attribute):
+        values = DenseIntOrFPElementsAttr.from_list(TensorType(f32, [len(table)]), list(table))
+        super().__init__(operands=[index], properties={"table": values}, result_types=[type_])
+
+    def verify_(self) -> None:
+        if not has_scale(self.result.type):
+            raise VerifyException(f"expected f32 in multiples of 16 lanes, found {self.result.type}")
+        expected = same_shape(self.result.type, i32)
+        if self.index.type != expected:
+            raise VerifyException(f"expected an index of type {expected}, found {self.index.type}")
+        shape, element = self.table.get_shape(), self.table.get_element_type()
+        if len(shape) != 1 or shape[0] not in TABLE_SIZES or element != f32:
+            raise VerifyException(f"expected a table of 16 or 32 f32, found {self.table.type}")
+
+
+def has_scale(type_: Attribute) -> bool:
+    """Whether `cpu.scale` takes a type, and `cpu.lookup` gives it."""
+    return is_vector(type_) and type_.get_element_type() == f32 and type_.get_shape()[-1] % SCALED_LANES == 0
+
+
+Cpu = Dialect("cpu", [LdexpOp, LookupOp, ParallelForOp, ScaleOp])

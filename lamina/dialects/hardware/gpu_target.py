@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from xdsl.dialects.builtin import DictionaryAttr, IntegerAttr, ModuleOp, StringAttr, i64
-from xdsl.ir import Attribute
+from xdsl.ir import Attribute, Operation
 
 from lamina.diagnostics import LaminaError
 
@@ -21,9 +21,11 @@ class GpuDescription:
 
     `kind`: the form of the kernel text (ptx, amdgcn, spirv); `architecture`: as LLVM calls it; `warp`: threads that run
     in step; `registers`: of 32 bits, that a thread may use; `shared_memory`: bytes that a block may have;
-    `maximum_threads`: of a block; `fragment`: shape (m, n, k) of the matrix units with 16-bit factors, as text;
-    `fragment_types`: the factors that they take; `copy`: bytes that an asynchronous copy to shared memory takes at most
-    (0: there are none); `processors`: blocks of threads that it takes to keep all busy.
+    `maximum_threads`: of a block; `instruction`: how its matrix units are told to multiply (mma, mfma, wmma, or
+    wgmma, which has mma too);
+    `fragment`: their shape (m, n, k) with 16-bit factors, as text; `fragment_types`: the factors that they take;
+    `copy`: bytes that an asynchronous copy to shared memory takes at most (0: there are none); `processors`: blocks of
+    threads that it takes to keep all busy.
     """
 
     kind: str
@@ -36,6 +38,7 @@ class GpuDescription:
     fragment_types: str = ""
     copy: int = 0
     processors: int = 64
+    instruction: str = "mma"
 
     def attribute(self) -> DictionaryAttr:
         """The module attribute `lamina.target`: strings and i64 integers."""
@@ -59,11 +62,16 @@ def _ptx(
     return GpuDescription("ptx", architecture, 32, 255, kib * KIB, 1024, fragment, types, copy, processors)
 
 
-def _amdgcn(architecture: str, warp: int, registers: int, fragment: str, processors: int) -> GpuDescription:
-    types = "f16 bf16"
-    return GpuDescription(
-        "amdgcn", architecture, warp, registers, 64 * KIB, 1024, fragment, types, processors=processors
-    )
+def _cdna(architecture: str, processors: int) -> GpuDescription:
+    """AMD's GPUs for computing: waves of 64 lanes, 512 registers, half of which only matrix instructions reach."""
+    figures = ("amdgcn", architecture, 64, 512, 64 * KIB, 1024)
+    return GpuDescription(*figures, "16x16x16", "f16 bf16 f32 f64", processors=processors, instruction="mfma")
+
+
+def _rdna(architecture: str, processors: int) -> GpuDescription:
+    """AMD's GPUs for graphics: waves of 32 lanes."""
+    figures = ("amdgcn", architecture, 32, 256, 64 * KIB, 1024)
+    return GpuDescription(*figures, "16x16x16", "f16 bf16", processors=processors, instruction="wmma")
 
 
 GPU_TARGETS: Mapping[str, GpuDescription] = {
@@ -75,11 +83,11 @@ GPU_TARGETS: Mapping[str, GpuDescription] = {
         _ptx("sm_86", 82, 99),
         _ptx("sm_89", 128, 99),
         _ptx("sm_90", 132, 227),
-        _ptx("sm_90a", 132, 227),
+        replace(_ptx("sm_90a", 132, 227), instruction="wgmma"),
         _ptx("sm_100", 148, 227),
-        _amdgcn("gfx90a", 64, 512, "32x32x8", 104),
-        _amdgcn("gfx942", 64, 512, "32x32x8", 304),
-        _amdgcn("gfx1100", 32, 256, "16x16x16", 96),
+        _cdna("gfx90a", 104),
+        _cdna("gfx942", 304),
+        _rdna("gfx1100", 96),
         GpuDescription("spirv", "spirv64", 32, 256, 32 * KIB, 256, processors=16),
     )
 }
@@ -92,6 +100,21 @@ DEFAULTS: Mapping[str, str] = {"ptx": "ptx:sm_80", "amdgcn": "amdgcn:gfx90a", "s
 def is_gpu_target(text: str) -> bool:
     """Whether a text after `--target` names a GPU, known or not."""
     return text.partition(":")[0] in DEFAULTS
+
+
+def is_for_gpu(op: Operation) -> bool:
+    """Whether the module that an op is in says that it becomes code of a GPU."""
+    top = op.get_toplevel_object()
+    attribute = top.attributes.get(TARGET) if isinstance(top, ModuleOp) else None
+    kind = attribute.data.get("kind") if isinstance(attribute, DictionaryAttr) else None
+    return isinstance(kind, StringAttr) and kind.data in DEFAULTS
+
+
+def reads_any_layout(op: Operation) -> bool:
+    """Whether the module that an op is in becomes code of a GPU that multiplies factors however they lie (wgmma)."""
+    top = op.get_toplevel_object()
+    attribute = top.attributes.get(TARGET) if isinstance(top, ModuleOp) else None
+    return isinstance(attribute, DictionaryAttr) and attribute.data.get("instruction") == StringAttr("wgmma")
 
 
 def parse_gpu_target(text: str) -> GpuDescription:

@@ -1,4 +1,5 @@
-"""The upstream `nvgpu` dialect as far as it is emitted: matrix fragments, asynchronous copies and groups of them.
+"""The upstream `nvgpu` dialect as far as it is emitted: matrix fragments, asynchronous copies and groups of them; what
+sm_90a has besides is in `nvgpu_types`, `nvgpu_tma` and `nvgpu_warpgroup`.
 
 A fragment is what one thread of a warp holds of a small matrix: a vector of 32-bit registers, each of them a row of
 neighboring elements. PTX ISA, "Matrix multiply-accumulate operation using mma instruction", says which elements.
@@ -48,8 +49,10 @@ from xdsl.printer import Printer
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
+from lamina.dialects.hardware import nvgpu_tma, nvgpu_warpgroup
 from lamina.dialects.hardware.gpu import WORKGROUP
-from lamina.dialects.loop.types import AnyMemRef, AnyVector, is_memref, is_vector
+from lamina.dialects.hardware.nvgpu_types import TYPES, check_indices, workgroup_buffer
+from lamina.dialects.loop.types import AnyVector, is_memref, is_vector
 
 INDEX = IndexType()
 REGISTER_BITS = 32
@@ -186,8 +189,8 @@ class LdMatrixOp(IRDLOperation):
         return self.tiles.value.data
 
     def verify_(self) -> None:
-        type_ = _workgroup_buffer(self.source)
-        _check_indices(self.indices, type_)
+        type_ = workgroup_buffer(self.source)
+        check_indices(self.indices, type_)
         bits = BITS.get(type(type_.get_element_type()), 0)
         if bits not in (16, 32):
             raise VerifyException(f"expected elements of 16 or 32 bits, found {type_.get_element_type()}")
@@ -198,17 +201,6 @@ class LdMatrixOp(IRDLOperation):
         expected: Attribute = VectorType(type_.get_element_type(), (self.count, REGISTER_BITS // bits))
         if self.result.type != expected:
             raise VerifyException(f"expected a result of type {expected}, found {self.result.type}")
-
-
-def _workgroup_buffer(value: SSAValue) -> AnyMemRef:
-    if not is_memref(value.type) or value.type.memory_space != WORKGROUP:
-        raise VerifyException(f"expected a buffer in memory space {WORKGROUP}, found {value.type}")
-    return value.type
-
-
-def _check_indices(indices: Sequence[SSAValue], type_: AnyMemRef) -> None:
-    if len(indices) != type_.get_num_dims():
-        raise VerifyException(f"expected {type_.get_num_dims()} indices, found {len(indices)}")
 
 
 @irdl_op_definition
@@ -262,11 +254,11 @@ class AsyncCopyOp(IRDLOperation):
         return self.count * BITS.get(type(_element(self.source)), 0) // 8
 
     def verify_(self) -> None:
-        target = _workgroup_buffer(self.target)
+        target = workgroup_buffer(self.target)
         if not is_memref(self.source.type) or self.source.type.memory_space == WORKGROUP:
             raise VerifyException(f"expected a buffer in global memory, found {self.source.type}")
-        _check_indices(self.target_indices, target)
-        _check_indices(self.source_indices, self.source.type)
+        check_indices(self.target_indices, target)
+        check_indices(self.source_indices, self.source.type)
         if _element(self.source) != _element(self.target):
             raise VerifyException(f"cannot copy {_element(self.source)} to {_element(self.target)}")
         if self.bytes not in COPY_BYTES:
@@ -362,5 +354,5 @@ class AsyncWaitOp(IRDLOperation):
 
 OPS: tuple[type[Operation], ...] = (MmaSyncOp, LdMatrixOp, AsyncCopyOp, AsyncCreateGroupOp, AsyncWaitOp)
 
-Nvgpu = Dialect("nvgpu", list(OPS), [AsyncTokenType])
+Nvgpu = Dialect("nvgpu", [*OPS, *nvgpu_tma.OPS, *nvgpu_warpgroup.OPS], [AsyncTokenType, *TYPES])
 """The dialect, which xDSL has not."""

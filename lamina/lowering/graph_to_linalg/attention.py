@@ -12,11 +12,13 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from xdsl.dialects import math
-from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, StringAttr, UnitAttr, i1
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, StringAttr, UnitAttr, bf16, f16, i1
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from lamina.dialects.graph.attention import KEY, QUERY, RESULT, VALUE, AttentionOp
+from lamina.dialects.graph.construction import accumulation_type
 from lamina.dialects.graph.dims import Dim, Shape
+from lamina.dialects.hardware.gpu_target import is_for_gpu
 from lamina.dialects.loop import arith
 from lamina.dialects.tensor import linalg
 from lamina.lowering.graph_to_linalg.body import Body
@@ -76,7 +78,9 @@ class _Attention:
             FEATURE: sizes.features,
             OUTPUT: sizes.value_features,
         }
-        self.type = element_type_of(op.query)
+        self.narrow = element_type_of(op.query)
+        self.type = accumulation_type(self.narrow)
+        """Of all that is between the operands and the result."""
 
     def lower(self) -> SSAValue:
         mask = self._transposed_mask()
@@ -86,6 +90,13 @@ class _Attention:
             scores = self._masked(scores, mask)
         weights = self._exponentials(scores)
         return self._mixture(weights)
+
+    def _read(self, body: Body, value: SSAValue, indices: Indices) -> SSAValue:
+        """An element of an operand, widened."""
+        element = body.read(value, indices)
+        if element.type not in (f16, bf16) or element.type == self.type:
+            return element
+        return body.emit(arith.ExtFOp, (element,), self.type)
 
     # Building stages
 
@@ -148,10 +159,13 @@ class _Attention:
     # The stages
 
     def _transposed_mask(self) -> SSAValue | None:
-        """A mask of its own for every query, with the queries innermost; as a graph-level value otherwise."""
+        """A mask of its own for every query, with the queries innermost; as a graph-level value otherwise.
+
+        On a GPU, where threads have neighboring keys of a query, it stays as it is.
+        """
         mask = self.op.mask
-        if mask is None:
-            return None
+        if mask is None or is_for_gpu(self.op):
+            return mask
         shape = self.function.canonical_shape(mask)
         if len(shape) < 2 or shape[-2] == 1 or mask not in self.function.values:
             return mask
@@ -172,7 +186,7 @@ class _Attention:
         scale = self.op.scale.value.data
 
         def build(body: Body, outputs: Sequence[SSAValue], place: Place) -> SSAValue:
-            element = body.read(self.op.query, self._operand(QUERY, place, ROW, FEATURE))
+            element = self._read(body, self.op.query, self._operand(QUERY, place, ROW, FEATURE))
             if scale == 1:
                 return element
             return body.emit(arith.MulfOp, (element, body.constant(scale, self.type)), self.type)
@@ -184,7 +198,7 @@ class _Attention:
         axes = (*self.outer, COLUMN, ROW)
 
         def build(body: Body, outputs: Sequence[SSAValue], place: Place) -> SSAValue:
-            key = body.read(self.op.key, self._operand(KEY, place, COLUMN, FEATURE))
+            key = self._read(body, self.op.key, self._operand(KEY, place, COLUMN, FEATURE))
             return self._multiply_add(
                 body, outputs[0], key, body.inputs.argument(query, place.at((*self.outer, FEATURE, ROW)))
             )
@@ -220,7 +234,7 @@ class _Attention:
         full = (*place.at(self.batch), head, place[ROW], place[COLUMN])[-len(shape) :] if shape else ()
         indices = tuple(ZERO if size == 1 else index for size, index in zip(shape, full, strict=True))
         if mask is graph_mask:
-            return body.read(mask, indices)
+            return self._read(body, mask, indices)
         return body.inputs.argument(mask, (*indices[:-2], indices[-1], indices[-2]))
 
     def _takes_part(self, body: Body, place: Place) -> SSAValue | None:
@@ -278,7 +292,7 @@ class _Attention:
 
         def mixed(body: Body, outputs: Sequence[SSAValue], place: Place) -> SSAValue:
             weight = body.inputs.argument(weights, place.at(axes))
-            value = body.read(self.op.value, self._operand(VALUE, place, COLUMN, OUTPUT))
+            value = self._read(body, self.op.value, self._operand(VALUE, place, COLUMN, OUTPUT))
             return self._multiply_add(body, outputs[0], weight, value)
 
         mixture = self._stage(
@@ -292,7 +306,8 @@ class _Attention:
 
         def divided(body: Body, outputs: Sequence[SSAValue], place: Place) -> SSAValue:
             element = body.inputs.argument(mixture, place.at(result))
-            return body.emit(arith.DivfOp, (element, body.inputs.argument(sums, place.at(rows))), self.type)
+            quotient = body.emit(arith.DivfOp, (element, body.inputs.argument(sums, place.at(rows))), self.type)
+            return quotient if self.narrow == self.type else body.emit(arith.TruncFOp, (quotient,), self.narrow)
 
         def written(place: Place) -> tuple[Linear, ...]:
             indices = self._operand(RESULT, place, ROW, OUTPUT)

@@ -20,6 +20,7 @@ from lamina.dialects.graph.elementwise import CastOp
 from lamina.dialects.graph.properties import integers
 from lamina.dialects.graph.reduction import CumulativeOp, ReduceOp, ReduceWindowOp, identity_of
 from lamina.dialects.graph.types import dtype_of
+from lamina.dialects.hardware.gpu_target import reads_any_layout
 from lamina.lowering.graph_to_linalg.emitter import Tensor, element_type_of
 from lamina.resources import ResourceStore
 
@@ -137,7 +138,7 @@ def _dot_general(op: Operation) -> Sequence[Operation]:
     rank = len(batch) + len(free) + len(contracted)
     rows = [cast(Tensor, op.lhs.type).get_shape()[axis] for axis in op.lhs_axes[1]]
     # For a single row, rearranging costs as much as the product.
-    if not free or free[-1] == rank - 1 or all(size == 1 for size in rows):
+    if not free or free[-1] == rank - 1 or all(size == 1 for size in rows) or reads_any_layout(op):
         return ()
     turned = TransposeOp(op.rhs, (*batch, *contracted, *free))
     product = DotGeneralOp.create(

@@ -7,7 +7,7 @@ words different and so the sort stable, others are two tensors. Behind the end s
   steps share one parallel loop over units of four blocks.
 - A level of merging is one stage over pieces of the result: a binary search finds where in its two blocks a piece
   starts, and the piece is then written in order. Four pieces take turns, as each waits for its last comparison. Of the
-  first k elements only, merged blocks are cut off at k.
+  first k elements only, merged blocks are cut off at k, or at the end of the piece that k is in.
 
 A size that is not known before run time has levels for all sizes; those that it does not need have no pieces.
 """
@@ -144,10 +144,11 @@ class _Sort:
             return found
         assert isinstance(self.count, int) and isinstance(self.width, int)
         length, size = self.block, self.width
+        # Blocks that are cut off stay whole pieces; those of no more than one piece need no particular length.
+        most = self.count if self.count <= BLOCK else -(-self.count // BLOCK) * BLOCK
         while length < size:
-            merged = min(2 * length, self.count)
-            # A block that is cut off is one piece: its length need not be a multiple of anything.
-            piece = merged if merged < 2 * length else max(1, min(UNIT, merged) // LANES)
+            merged = min(2 * length, most)
+            piece = merged if merged < min(2 * length, BLOCK + 1) else max(1, min(UNIT, merged) // LANES)
             pairs, rest = divmod(size, 2 * length)
             pieces = pairs * (merged // piece) + -(-min(rest, merged) // piece)
             groups = -(-pieces // LANES)

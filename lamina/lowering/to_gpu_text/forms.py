@@ -16,7 +16,8 @@ class KernelForm:
     `i64` (`index_type`), with `declarations` of what they call. `barrier`: instructions. `attributes`: of the kernel,
     with {threads}. `suffix`: of the files of kernel text; `is_binary`: drivers take a binary form of it. `optimize`:
     whether LLVM's pipeline runs before code generation. `quiet_extremes`: LLVM loses NaN in `llvm.maximum` here.
-    `has_bfloat`: whether the backend knows the type. `unroll`: whether that pipeline unrolls loops. `options`:
+    `has_bfloat`: whether the backend knows the type, `rounds_to_bfloat`: whether it rounds to it well.
+    `unroll`: whether that pipeline unrolls loops. `options`:
     what LLVM is told besides. `static_shared_memory`: bytes that a kernel can declare; launches ask for more.
     """
 
@@ -34,6 +35,7 @@ class KernelForm:
     optimize: bool = True
     quiet_extremes: bool = False
     has_bfloat: bool = True
+    rounds_to_bfloat: bool = False
     unroll: bool = True
     static_shared_memory: int = 1 << 30
     options: tuple[str, ...] = ()
@@ -64,6 +66,7 @@ KERNEL_FORMS: Mapping[str, KernelForm] = {
         # Shared memory is addressed by 32 bits: half the registers of addresses.
         options=("--nvptx-short-ptr",),
         static_shared_memory=48 * 1024,
+        rounds_to_bfloat=True,
     ),
     "amdgcn": KernelForm(
         triple="amdgcn-amd-amdhsa",

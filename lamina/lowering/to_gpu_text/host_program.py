@@ -3,7 +3,8 @@
 A step is a dictionary with `kind`:
 
 - `size`: variable, value: a size that has a name from here on;
-- `launch`: kernel, grid (blocks along x), threads, arguments: a size, or a place;
+- `launch`: kernel, grid (blocks along x), threads, arguments: a size, a place, or a tensor map: {tensor (a place),
+  dtype, sizes, box (both in the order of memory, the last axis the fastest), swizzle and promotion in bytes (0: none)};
 - `copy`: source and target (places), bytes;
 - `allocate`: buffer, bytes; `release`: buffer;
 - `load`: variable, source, dtype; `store`: value, target, dtype: one integer;
@@ -34,8 +35,11 @@ from xdsl.dialects.builtin import (
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from lamina.diagnostics import LaminaError, location_text
+from lamina.dialects.graph.types import dtype_of
 from lamina.dialects.hardware import gpu
 from lamina.dialects.hardware.gpu_sizes import Size, binary, choice
+from lamina.dialects.hardware.nvgpu_tma import TmaCreateOp, map_type
+from lamina.dialects.hardware.nvgpu_types import PROMOTION_BYTES, SWIZZLE_BYTES, TensorMapType
 from lamina.dialects.loop import arith, memref, scf
 from lamina.dialects.loop.types import is_array, is_memref
 from lamina.interface import main_function
@@ -83,7 +87,26 @@ class Place:
         return [self.buffer, self.offset]
 
 
-Known: TypeAlias = int | str | Place
+@dataclass(frozen=True)
+class TensorMap:
+    """What a tensor map says: the buffer, and how parts of it are copied."""
+
+    place: Place
+    type: TensorMapType
+
+    def to_json(self) -> Step:
+        part = self.type.box
+        return {
+            "tensor": self.place.to_json(),
+            "dtype": dtype_of(part.get_element_type()).name,
+            "sizes": list(self.place.sizes),
+            "box": list(part.get_shape()),
+            "swizzle": SWIZZLE_BYTES[self.type.swizzle.data],
+            "promotion": PROMOTION_BYTES[self.type.promotion.data],
+        }
+
+
+Known: TypeAlias = int | str | Place | TensorMap
 
 
 @dataclass(frozen=True)
@@ -358,8 +381,12 @@ def _reshape(reader: _Reader, op: Operation) -> None:
 def _launch(reader: _Reader, op: Operation) -> Step:
     if not isinstance(op, gpu.LaunchFuncOp):
         raise LaminaError(f"'{op.name}' is not a launch")
-    arguments: list[Size | list[Size]] = []
+    arguments: list[Size | list[Size] | Step] = []
     for operand in op.kernel_operands:
+        known = reader.values.get(operand)
+        if isinstance(known, TensorMap):
+            arguments.append(known.to_json())
+            continue
         if not is_memref(operand.type):
             arguments.append(reader.size(operand))
             continue
@@ -374,6 +401,16 @@ def _launch(reader: _Reader, op: Operation) -> Step:
         "threads": reader.size(op.block[0]),
         "arguments": arguments,
     }
+
+
+def _tensor_map(reader: _Reader, op: Operation) -> None:
+    if not isinstance(op, TmaCreateOp):
+        raise LaminaError(f"'{op.name}' is no tensor map")
+    type_ = map_type(op.map)
+    part = list(type_.box.get_shape())
+    if [reader.size(size) for size in op.box] != part:
+        raise LaminaError(f"expected a box of the size of the part, {part}")
+    reader.values[op.map] = TensorMap(reader.place(op.tensor), type_)
 
 
 def _copy(reader: _Reader, op: Operation) -> Step:
@@ -505,6 +542,7 @@ _CASES: Mapping[str, Callable[[_Reader, Operation], Step | Sequence[Step] | None
     "memref.alloc": _alloc,
     "memref.dealloc": _dealloc,
     "gpu.launch_func": _launch,
+    "nvgpu.tma.create.descriptor": _tensor_map,
     "scf.for": _for,
     "scf.while": _while,
     "scf.condition": _nothing,

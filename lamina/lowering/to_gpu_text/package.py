@@ -22,6 +22,7 @@ from lamina.dialects.hardware.gpu_sizes import CONSTANTS, FORMAT_VERSION, MANIFE
 from lamina.dialects.hardware.gpu_target import GpuDescription
 from lamina.files import writing
 from lamina.lowering.to_gpu_text import KERNEL_FORMS, print_kernels
+from lamina.lowering.to_gpu_text.amd_usage import amd_usage, check_amd_usage
 from lamina.lowering.to_gpu_text.code_generation import KernelCode, generate
 from lamina.lowering.to_gpu_text.host_program import HostProgram, host_program
 from lamina.lowering.to_llvm_text.memory import constant_bytes
@@ -101,6 +102,7 @@ def _manifest(
                 "threads": code.kernel.threads,
                 "shared_memory": code.kernel.shared_memory,
                 **({"dynamic_shared_memory": more} if (more := code.kernel.dynamic_shared_memory) else {}),
+                **_usage(code, target),
                 "source": code.kernel.where,
             }
             for code in codes
@@ -108,6 +110,15 @@ def _manifest(
         "planning": list(program.planning),
         "steps": list(program.steps),
     }
+
+
+def _usage(code: KernelCode, target: GpuDescription) -> Mapping[str, int]:
+    """What the assembly itself says that the kernel takes; raises LaminaError where that is too much."""
+    if target.kind != "amdgcn":
+        return {}
+    usage, kernel = amd_usage(code.text), code.kernel
+    check_amd_usage(usage, kernel.name, kernel.threads, target, kernel.where)
+    return usage
 
 
 def _dims(info: TensorInfo, number: int) -> list[int | str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import ModuleOp, VectorType
 from xdsl.dialects.gpu import DimensionEnum
 from xdsl.ir import Attribute, BlockArgument, Operation, SSAValue
 
@@ -15,21 +15,31 @@ from lamina.diagnostics import LaminaError, location_text
 from lamina.dialects.hardware import gpu
 from lamina.dialects.hardware.gpu_target import GpuDescription, gpu_target_of
 from lamina.dialects.hardware.nvgpu import TOKEN
+from lamina.dialects.hardware.nvgpu_tma import MBarrierCreateOp, barriers_type
+from lamina.dialects.hardware.nvgpu_types import AccumulatorType, TensorMapType
+from lamina.dialects.hardware.nvgpu_warpgroup import WARPGROUP
 from lamina.dialects.loop.types import AnyMemRef, is_memref, is_vector
 from lamina.lowering.to_gpu_text.atomics import ATOMIC_CASES
 from lamina.lowering.to_gpu_text.communication import COMMUNICATION_CASES
 from lamina.lowering.to_gpu_text.forms import KERNEL_FORMS, KernelForm
 from lamina.lowering.to_gpu_text.fragments import FRAGMENT_CASES
+from lamina.lowering.to_gpu_text.matrix_cores import MATRIX_CORE_CASES
 from lamina.lowering.to_gpu_text.remainder import REMAINDER_CASES
 from lamina.lowering.to_gpu_text.small_floats import without_bfloat
+from lamina.lowering.to_gpu_text.warpgroups import WARPGROUP_CASES
 from lamina.lowering.to_llvm_text.blocks import print_block
+from lamina.lowering.to_llvm_text.elementwise import float_intrinsic
 from lamina.lowering.to_llvm_text.function import Case, FunctionPrinter, Typed
 from lamina.lowering.to_llvm_text.module import ModuleText, Program, symbol
 from lamina.lowering.to_llvm_text.printer import CASES
 from lamina.lowering.to_llvm_text.target import LlvmTarget
-from lamina.lowering.to_llvm_text.types import element_bytes, element_text, memory_text, with_element
+from lamina.lowering.to_llvm_text.types import VectorLayout, element_bytes, element_text, memory_text, with_element
 
-ALIGNMENT = 16
+ALIGNMENT, SWIZZLED_ALIGNMENT = 16, 1024
+"""Of buffers in shared memory; where tensor maps swizzle them, of eight lines."""
+BARRIER_BYTES = 8
+TENSOR_MAP = 'ptr byval([128 x i8]) align 64 "nvvm.grid_constant"'
+"""A parameter that a copy by a tensor map finds where the launch has put it."""
 VECTOR_BITS = 128
 """Of a part of a vector: what one thread loads at a time, at most."""
 INTRINSIC = re.compile(r"@(llvm\.[\w.]+)\(")
@@ -89,10 +99,14 @@ class KernelPrinter(FunctionPrinter):
     def __init__(self, module: ModuleText, form: KernelForm):
         super().__init__(module)
         self.form = form
+        self.rounds_to_bfloat = form.rounds_to_bfloat
         self.spaces: dict[str, int] = {}
         self.origins: dict[str, str] = {}
         self.location: str | None = None
         """Of the op that is being printed."""
+        self.alignment = ALIGNMENT
+        self.barriers = 0
+        """Bytes of barriers in shared memory."""
 
     def value(self, text: str) -> str:
         qualified = self._qualified(text)
@@ -128,11 +142,41 @@ class KernelPrinter(FunctionPrinter):
         return POINTER.sub(replace, text)
 
     def flat(self, value: SSAValue) -> list[Typed]:
+        if isinstance(value.type, AccumulatorType):
+            return [("float", element) for element in self.elements(value)]
         return [("i32", "0")] if value.type == TOKEN else super().flat(value)
 
     def flat_types(self, type_: Attribute) -> tuple[str, ...]:
         # Tokens order ops; there is nothing to pass on.
+        if isinstance(type_, AccumulatorType):
+            return ("float",) * _held(type_)
         return ("i32",) if type_ == TOKEN else super().flat_types(type_)
+
+    def layout(self, type_: Attribute) -> VectorLayout:
+        if isinstance(type_, AccumulatorType):
+            return super().layout(VectorType(type_.vector.get_element_type(), [_held(type_), 1]))
+        return super().layout(type_)
+
+    def bind_flat(self, values: Sequence[SSAValue], operands: Sequence[str]) -> None:
+        start = 0
+        for value in values:
+            count = len(self.flat_types(value.type))
+            if isinstance(value.type, AccumulatorType):
+                self.set_elements(value, list(operands[start : start + count]))
+            else:
+                super().bind_flat([value], operands[start : start + count])
+            start += count
+
+    def reserve_barriers(self, op: Operation) -> None:
+        """Shared memory for barriers."""
+        if isinstance(op, MBarrierCreateOp):
+            count, space = barriers_type(op.barriers).count, self.form.spaces["workgroup"]
+            name = f"@{_plain(self.name)}__barriers{self.barriers // BARRIER_BYTES}"
+            text = f"{name} = internal addrspace({space}) global [{count} x i64] poison, align {BARRIER_BYTES}"
+            self.module.define(name, text)
+            self.spaces[name] = space
+            self.barriers += count * BARRIER_BYTES
+            self.set(op.barriers, name)
 
     def position(self, op: Operation, text: str) -> None:
         """A position in the grid, as i64."""
@@ -145,15 +189,17 @@ class KernelPrinter(FunctionPrinter):
 
     def define(self, function: gpu.FuncOp) -> tuple[int, int]:
         """Print the kernel into its module; bytes of shared memory that it declares, and that a launch asks for."""
-        name = function.sym_name.data
+        self.name = name = function.sym_name.data
         parameters: list[str] = []
-        sizes_of_shared = [_aligned_bytes(argument) for argument in function.workgroup]
+        if any(isinstance(type_, TensorMapType) for type_ in function.function_type.inputs):
+            self.alignment = SWIZZLED_ALIGNMENT
+        sizes_of_shared = [self._aligned_bytes(argument) for argument in function.workgroup]
         shared = sum(sizes_of_shared)
         dynamic_name = f"@{_plain(name)}__dynamic" if shared > self.form.static_shared_memory else None
         if dynamic_name is not None:
             space = self.form.spaces["workgroup"]
             self.spaces[dynamic_name] = space
-            text = f"{dynamic_name} = external addrspace({space}) global [0 x i8], align {ALIGNMENT}"
+            text = f"{dynamic_name} = external addrspace({space}) global [0 x i8], align {self.alignment}"
             self.module.define(dynamic_name, text)
         taken = 0
         for position, argument in enumerate(function.body.block.args):
@@ -163,7 +209,10 @@ class KernelPrinter(FunctionPrinter):
                     self._share(argument, f"@{_plain(name)}__shared{position}")
                 else:
                     self._share_dynamically(argument, dynamic_name, taken)
-                taken += _aligned_bytes(argument)
+                taken += self._aligned_bytes(argument)
+            elif isinstance(argument.type, TensorMapType):
+                parameters.append(f"{TENSOR_MAP} {own}")
+                self.set(argument, own)
             elif is_memref(argument.type):
                 dynamic = sum(1 for size in argument.type.get_shape() if size < 0)
                 sizes = [f"{own}.{number + 1}" for number in range(dynamic)]
@@ -179,7 +228,13 @@ class KernelPrinter(FunctionPrinter):
         size = f"!reqd_work_group_size !{{i32 {function.threads}, i32 1, i32 1}}"
         text = f"{head} {attributes} {size} {{\n{self.body_text()}\n}}"
         self.module.define(symbol(name), text if self.form.has_bfloat else without_bfloat(text))
-        return (shared, 0) if dynamic_name is None else (0, shared)
+        return (shared + self.barriers, 0) if dynamic_name is None else (self.barriers, shared)
+
+    def _aligned_bytes(self, argument: SSAValue) -> int:
+        """The bytes of a workgroup buffer, as far as the next multiple of the alignment."""
+        type_ = _workgroup_type(argument)
+        used = prod(type_.get_shape()) * element_bytes(element_text(type_.get_element_type()))
+        return -(-used // self.alignment) * self.alignment
 
     def _share_dynamically(self, argument: BlockArgument, name: str, start: int) -> None:
         """A buffer in what a launch asks for, which lies behind one symbol of any size."""
@@ -192,7 +247,7 @@ class KernelPrinter(FunctionPrinter):
         element = element_text(type_.get_element_type())
         space = self.form.spaces["workgroup"]
         count = prod(type_.get_shape())
-        text = f"[{count} x {memory_text(element)}] poison, align {ALIGNMENT}"
+        text = f"[{count} x {memory_text(element)}] poison, align {self.alignment}"
         definition = f"{name} = internal addrspace({space}) global {text}"
         self.module.define(name, definition if self.form.has_bfloat else without_bfloat(definition))
         self.spaces[name] = space
@@ -205,11 +260,9 @@ def _workgroup_type(argument: SSAValue) -> AnyMemRef:
     return argument.type
 
 
-def _aligned_bytes(argument: SSAValue) -> int:
-    """The bytes of a workgroup buffer, as far as the next multiple of the alignment."""
-    type_ = _workgroup_type(argument)
-    used = prod(type_.get_shape()) * element_bytes(element_text(type_.get_element_type()))
-    return -(-used // ALIGNMENT) * ALIGNMENT
+def _held(type_: AccumulatorType) -> int:
+    """Sums that one thread holds."""
+    return prod(type_.sizes) // WARPGROUP
 
 
 def _scalar_parameter(printer: KernelPrinter, argument: BlockArgument, own: str) -> str:
@@ -237,6 +290,10 @@ def _thread(printer: FunctionPrinter, op: Operation) -> None:
 
 def _block(printer: FunctionPrinter, op: Operation) -> None:
     _as_kernel(printer).position(op, _form(printer).block)
+
+
+def _barriers(printer: FunctionPrinter, op: Operation) -> None:
+    _as_kernel(printer).reserve_barriers(op)
 
 
 def _return(printer: FunctionPrinter, op: Operation) -> None:
@@ -270,6 +327,11 @@ def _extreme(comparison: str) -> Case:
     return case
 
 
+def _approximate_power(printer: FunctionPrinter, op: Operation) -> None:
+    """`math.exp2 fastmath<afn>`: the instruction that every device has; all others have been expanded."""
+    printer.set(op.results[0], float_intrinsic("exp2")(printer, op)([printer.text(op.operands[0])], "float", "float"))
+
+
 EXTREMES: Mapping[str, Case] = {"arith.maximumf": _extreme("ogt"), "arith.minimumf": _extreme("olt")}
 
 GPU_CASES: Mapping[str, Case] = {
@@ -280,6 +342,7 @@ GPU_CASES: Mapping[str, Case] = {
     "gpu.thread_id": _thread,
     "gpu.block_id": _block,
     "gpu.return": _return,
+    "math.exp2": _approximate_power,
 }
 
 
@@ -311,7 +374,10 @@ def _print_kernel(function: gpu.FuncOp, target: GpuDescription) -> KernelText:
         **COMMUNICATION_CASES[target.kind],
         **ATOMIC_CASES[target.kind],
         **FRAGMENT_CASES[target.kind],
+        **MATRIX_CORE_CASES[target.kind],
     }
+    if target.kind == "ptx":
+        cases |= {**WARPGROUP_CASES, "nvgpu.mbarrier.create": _barriers}
     if form.quiet_extremes:
         cases |= EXTREMES
     located = {name: _located(case) for name, case in cases.items()}

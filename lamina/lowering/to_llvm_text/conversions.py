@@ -31,7 +31,7 @@ def convert_float(printer: FunctionPrinter, operand: str, source: str, result: s
         operand = _rounded_to_odd(printer, operand, source)
     elif source_bits == 16:
         operand = printer.value(f"fpext {source} {operand} to {single}")
-    if element_of(result) == "half":
+    if element_of(result) == "half" or printer.rounds_to_bfloat:
         return printer.value(f"fptrunc {single} {operand} to {result}")
     return _float_to_bfloat(printer, operand, single)
 

@@ -43,6 +43,9 @@ FLOAT_PREDICATES = (
     *("false", "oeq", "ogt", "oge", "olt", "ole", "one", "ord"),
     *("ueq", "ugt", "uge", "ult", "ule", "une", "uno", "true"),
 )
+CURRENT_ROUNDING = "4"
+"""The rounding that an x86 instruction takes from its control register."""
+
 LIBRARY_FUNCTIONS = (
     *("acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "cos", "cosh", "erf", "erfc", "exp", "exp2"),
     *("expm1", "log", "log10", "log1p", "log2", "sin", "sinh", "tan", "tanh"),
@@ -98,6 +101,25 @@ def float_intrinsic(name: str) -> Maker:
     return maker
 
 
+def fused_multiply_add(printer: FunctionPrinter, op: Operation) -> Compute:
+    """`llvm.fma`; for f32 without such an instruction in f64, where the product is exact.
+
+    The sum is rounded twice then: to 0.5 + 2⁻²⁹ units in the last place.
+    """
+    fused = float_intrinsic("fma")(printer, op)
+
+    def compute(x: Sequence[str], source: str, result: str) -> str:
+        if printer.module.target.fuses or element_of(source) == "double":
+            return fused(x, source, result)
+        double = with_element(source, "double")
+        a, b, c = (printer.value(f"fpext {source} {operand} to {double}") for operand in x)
+        product = printer.value(f"fmul {double} {a}, {b}")
+        total = printer.value(f"fadd {double} {product}, {c}")
+        return printer.value(f"fptrunc {double} {total} to {result}")
+
+    return in_single(printer, compute)
+
+
 def scale_by_power(printer: FunctionPrinter, op: Operation) -> Compute:
     """`llvm.ldexp` of a float and an i32."""
 
@@ -105,6 +127,32 @@ def scale_by_power(printer: FunctionPrinter, op: Operation) -> Compute:
         exponent = with_element(source, "i32")
         arguments = [(source, x[0]), (exponent, x[1])]
         return printer.value(printer.intrinsic("ldexp", result, arguments, [source, exponent]))
+
+    return compute
+
+
+def scale_by_whole_power(printer: FunctionPrinter, op: Operation) -> Compute:
+    """`vscalefps` on a register of 16 lanes."""
+
+    def compute(x: Sequence[str], source: str, result: str) -> str:
+        arguments = [(source, x[0]), (source, x[1]), (source, x[0]), ("i16", "-1"), ("i32", CURRENT_ROUNDING)]
+        return printer.value(printer.call_text("@llvm.x86.avx512.mask.scalef.ps.512", result, arguments))
+
+    return compute
+
+
+def look_up(printer: FunctionPrinter, op: Operation) -> Compute:
+    """`vpermps` on a register of 16 lanes, `vpermi2ps` for a table of two."""
+    table = cast("AnyDense", op.properties["table"])
+    numbers = [literal("float", value) for value in table.get_values()]
+
+    def compute(x: Sequence[str], source: str, result: str) -> str:
+        halves = ["<" + ", ".join(f"float {number}" for number in half) + ">" for half in (numbers[:16], numbers[16:])]
+        if len(numbers) == 16:
+            arguments = [(result, halves[0]), (source, x[0])]
+            return printer.value(printer.call_text("@llvm.x86.avx512.permvar.sf.512", result, arguments))
+        arguments = [(result, halves[0]), (source, x[0]), (result, halves[1])]
+        return printer.value(printer.call_text("@llvm.x86.avx512.vpermi2var.ps.512", result, arguments))
 
     return compute
 
@@ -398,12 +446,15 @@ ELEMENTWISE: dict[str, Maker] = {
     **{
         f"math.{name}": float_intrinsic(intrinsic)
         for name, intrinsic in {
-            "absf": "fabs", "ceil": "ceil", "copysign": "copysign", "floor": "floor", "fma": "fma", "round": "round",
+            "absf": "fabs", "ceil": "ceil", "copysign": "copysign", "floor": "floor", "round": "round",
             "roundeven": "roundeven", "sqrt": "sqrt", "trunc": "trunc",
         }.items()
     },
-    "vector.fma": float_intrinsic("fma"),
+    "math.fma": fused_multiply_add,
+    "vector.fma": fused_multiply_add,
     "cpu.ldexp": scale_by_power,
+    "cpu.scale": scale_by_whole_power,
+    "cpu.lookup": look_up,
     "math.absi": integer_intrinsic("abs", NO_POISON),
     "math.ctlz": integer_intrinsic("ctlz", NO_POISON),
     "math.cttz": integer_intrinsic("cttz", NO_POISON),

@@ -47,6 +47,8 @@ class FunctionPrinter:
         self.frame_is_dynamic = False
         self.streams = False
         """Whether stores past the caches have to be made visible at the end."""
+        self.rounds_to_bfloat = False
+        """Whether the target has code of its own for rounding to bf16."""
         self.return_values: tuple[str, ...] = ()
         self._count = 0
         self._reused: dict[object, str] = {}

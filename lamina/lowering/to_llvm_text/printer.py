@@ -39,6 +39,9 @@ CASES: Mapping[str, Case] = {
 
 EXPLICIT, SCALAR = "explicit", "scalar"
 
+OPTIMIZED = "lamina.optimized"
+"""On functions: LLVM's pipeline is to run although they have explicit vectors."""
+
 
 class LlvmModule(NamedTuple):
     """One LLVM module. `optimize`: run LLVM's pipeline before code generation; on explicit vectors it would spill."""
@@ -146,7 +149,9 @@ def _attribute(op: Operation, name: str) -> Attribute | None:
 
 
 def _kind(function: func.FuncOp) -> str:
-    """Whether a function has explicit vectors."""
+    """Whether a function has explicit vectors, for which LLVM's pipeline is of no use."""
+    if OPTIMIZED in function.attributes:
+        return SCALAR
     has_vectors = any(
         isinstance(value.type, VectorType) for op in function.walk() for value in (*op.operands, *op.results)
     )

@@ -29,12 +29,18 @@ def stream(printer: FunctionPrinter, target: str, source: str, size: Scalar) -> 
 
 def stream_lines(printer: FunctionPrinter, target: str, source: str, size: Scalar) -> None:
     """Copy whole lines, in place; both pointers are at the start of a line."""
-    printer.streams = True
-    printer.module.define("!1", NONTEMPORAL)
+    hint = nontemporal_hint(printer)
     for start in range(0, int(size), LINE):
         line = printer.value(f"load {VECTOR}, ptr {printer.offset_pointer(source, start, 'i8')}, align {LINE}")
         place = printer.offset_pointer(target, start, "i8")
-        printer.emit(f"store {VECTOR} {line}, ptr {place}, align {LINE}, !nontemporal !1")
+        printer.emit(f"store {VECTOR} {line}, ptr {place}, align {LINE}{hint}")
+
+
+def nontemporal_hint(printer: FunctionPrinter) -> str:
+    """What a store that goes past the caches ends with; the function's end makes it visible."""
+    printer.streams = True
+    printer.module.define("!1", NONTEMPORAL)
+    return ", !nontemporal !1"
 
 
 def make_visible(printer: FunctionPrinter) -> None:

@@ -1,4 +1,4 @@
-"""The target as the printer sees it: the width of its vectors and the triple."""
+"""The target as the printer sees it: the width of its vectors, the triple, and what it lacks."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from lamina.lowering.to_llvm_text.types import LANE_BITS
 
 DEFAULT_VECTOR_BITS = 256
 
+BEFORE_FUSED = frozenset({"x86-64", "x86-64-v2"})
+"""CPUs by LLVM's names that have no fused multiply-add, unless the features name it."""
+
 
 @dataclass(frozen=True)
 class LlvmTarget:
@@ -18,6 +21,8 @@ class LlvmTarget:
 
     vector_bits: int = DEFAULT_VECTOR_BITS
     triple: str | None = None
+    fuses: bool = True
+    """Whether it has fused multiply-adds; where it has none, LLVM calls C's `fmaf` for every element."""
 
     @property
     def lanes(self) -> int:
@@ -36,4 +41,12 @@ class LlvmTarget:
                 f"expected vector_bits to be a power of two of at least {LANE_BITS}, found {vector_bits}",
                 where="lamina.target",
             )
-        return LlvmTarget(vector_bits, triple.data if isinstance(triple, StringAttr) else None)
+        return LlvmTarget(vector_bits, triple.data if isinstance(triple, StringAttr) else None, _fuses(fields))
+
+
+def _fuses(fields: DictionaryAttr) -> bool:
+    cpu, features = (
+        value.data if isinstance(value := fields.data.get(name), StringAttr) else "" for name in ("cpu", "features")
+    )
+    named = features.split(",")
+    return "+fma" in named or not (cpu in BEFORE_FUSED or "-fma" in named)

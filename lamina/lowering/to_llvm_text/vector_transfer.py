@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from xdsl.dialects.builtin import AffineMapAttr, IntegerAttr
+from xdsl.dialects.builtin import AffineMapAttr, BoolAttr, IntegerAttr
 from xdsl.ir import Operation, SSAValue
 from xdsl.ir.affine import AffineConstantExpr, AffineDimExpr
 
@@ -14,6 +14,7 @@ from lamina.diagnostics import LaminaError
 from lamina.dialects.loop.types import is_array
 from lamina.lowering.to_llvm_text.masks import ALL_LANES, both, lane_numbers, prefix_mask, row_mask
 from lamina.lowering.to_llvm_text.segments import operand_segments
+from lamina.lowering.to_llvm_text.streaming import nontemporal_hint
 from lamina.lowering.to_llvm_text.types import VectorLayout, element_bytes, lanes_of, memory_text, with_element
 from lamina.lowering.to_llvm_text.values import Buffer, Scalar, linearized, unlinearized
 
@@ -26,7 +27,8 @@ class Transfer:
     """Where the parts of a vector lie in a buffer, and which lanes exist.
 
     `axes` gives the buffer's axis of every axis of the vector, None where the vector repeats one element. `alignment`:
-    bytes that the address is known to be a multiple of, where that is more than an element's.
+    bytes that the address is known to be a multiple of, where that is more than an element's. `nontemporal`: a store
+    goes past the caches.
     """
 
     printer: FunctionPrinter
@@ -37,6 +39,7 @@ class Transfer:
     in_bounds: Sequence[bool]
     mask: SSAValue | None
     alignment: int = 1
+    nontemporal: bool = False
 
     def __post_init__(self) -> None:
         self.strides: list[Scalar] = [0 if axis is None else self.buffer.strides[axis] for axis in self.axes]
@@ -179,7 +182,8 @@ def write_part(transfer: Transfer, part: int, operand: str) -> None:
     memory, lanes = transfer.memory_type(part), transfer.lane_mask(part)
     stored, align = to_memory(printer, operand, memory, element), max(transfer.alignment, element_bytes(element))
     if transfer.step == 1 and lanes == ALL_LANES:
-        printer.emit(f"store {memory} {stored}, ptr {transfer.address(part)}, align {align}")
+        hint = nontemporal_hint(printer) if transfer.nontemporal else ""
+        printer.emit(f"store {memory} {stored}, ptr {transfer.address(part)}, align {align}{hint}")
         return
     width = lanes_of(memory)
     if transfer.step == 1:
@@ -302,6 +306,7 @@ def store(printer: FunctionPrinter, op: Operation) -> None:
     """`vector.store`"""
     vector, base, *indices = op.operands
     transfer = _direct(printer, vector, base, indices, alignment=_alignment(op))
+    transfer.nontemporal = op.properties.get("nontemporal") == BoolAttr.from_bool(True)
     for part, operand in enumerate(printer.parts(vector)):
         write_part(transfer, part, operand)
 

@@ -234,14 +234,14 @@ class Outliner:
     _outlined: set[Operation] = field(default_factory=set[Operation])
     _replaced: dict[SSAValue, SSAValue] = field(default_factory=dict[SSAValue, SSAValue])
     _names: set[str] = field(default_factory=set[str])
+    _positions: dict[Operation, int] = field(default_factory=dict[Operation, int])
 
     def __post_init__(self) -> None:
         self._names = {op.sym_name.data for op in self.module.ops if isinstance(op, func.FuncOp)}
 
     def outline(self, group: Group) -> None:
         """Make the kernel of a group and call it in place of the group's roots."""
-        chosen = set(group.members)
-        members = [op for op in group.root.parent.ops if op in chosen] if group.root.parent else []
+        members = sorted({op for op in group.members if op.parent is group.root.parent}, key=self._position)
         inputs = _inputs(members)
         names = LocalNames(self.analysis, members, inputs)
         kernel = self._kernel(group, members, inputs, names)
@@ -254,6 +254,12 @@ class Outliner:
             replacement.name_hint = result.name_hint
             self._replaced[result] = replacement
         self._outlined.update(members)
+
+    def _position(self, op: Operation) -> int:
+        """Where an op stands in its block: members stay where they are until `finish`."""
+        if op not in self._positions and op.parent is not None:
+            self._positions |= {other: index for index, other in enumerate(op.parent.ops)}
+        return self._positions[op]
 
     def finish(self, function: func.FuncOp) -> None:
         """Let the rest of the function use the calls' results, and remove what the kernels took over."""

@@ -11,7 +11,7 @@ from typing import ClassVar, TypeAlias
 
 import numpy as np
 from xdsl.context import Context
-from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, DenseResourceAttr, ModuleOp
+from xdsl.dialects.builtin import DYNAMIC_INDEX, DenseIntOrFPElementsAttr, DenseResourceAttr, ModuleOp
 from xdsl.ir import SSAValue
 from xdsl.rewriter import InsertPoint, Rewriter
 
@@ -93,14 +93,21 @@ class _Source:
 
 @dataclass
 class _Packed:
-    """A constant to pack, and the contractions that read it, each with the size of the axis that is cut."""
+    """A constant to pack along an axis of so many columns, and the contractions that read it."""
 
     source: _Source
     axis: int
-    tile: int
-    readers: list[tuple[DotGeneralOp | ConvolutionOp, int]] = field(
-        default_factory=list["tuple[DotGeneralOp | ConvolutionOp, int]"]
-    )
+    columns: int
+    lanes: int
+    vector_bits: int
+    readers: list[DotGeneralOp | ConvolutionOp] = field(default_factory=list["DotGeneralOp | ConvolutionOp"])
+
+    @property
+    def tile(self) -> int:
+        """The width of its panels, which suits the reader with the most rows."""
+        rows = [_rows(reader) for reader in self.readers]
+        most = None if None in rows else max((count for count in rows if count is not None), default=None)
+        return panel_vectors(self.columns, self.lanes, self.vector_bits, most) * self.lanes
 
 
 class _Packer:
@@ -123,16 +130,14 @@ class _Packer:
         lanes = self.vector_bits // (8 * dtype_of(accumulation_type(result_type.get_element_type())).itemsize)
         if columns <= lanes or np.prod(shape) * dtype_of(type_.get_element_type()).itemsize < MIN_PACKED_BYTES:
             return
-        tile = panel_vectors(columns, lanes, self.vector_bits) * lanes
-        if columns <= tile:
-            return
-        key = (source.constant, source.permutation, axis, tile)
+        key = (source.constant, source.permutation, axis, lanes)
         if key not in self.known:
-            self.known[key] = _Packed(source, axis, tile)
-        self.known[key].readers.append((op, columns))
+            self.known[key] = _Packed(source, axis, columns, lanes, self.vector_bits)
+        self.known[key].readers.append(op)
 
     def finish(self) -> None:
         """Pack, and let the contractions read what has been packed."""
+        self.known = {key: packed for key, packed in self.known.items() if packed.columns > packed.tile}
         packs = list(self.known.values())
         with ThreadPoolExecutor(knobs.COMPILE_WORKERS.value()) as threads:
             values = list(threads.map(self._pack, packs, self._memory(packs)))
@@ -141,8 +146,8 @@ class _Packer:
             constant = ConstantOp(value, original.location)
             constant.result.name_hint = original.result.name_hint
             Rewriter.insert_op(constant, InsertPoint.after(original))
-            for op, columns in packed.readers:
-                unpack = UnpackOp(constant.result, packed.axis, columns, location=op.location)
+            for op in packed.readers:
+                unpack = UnpackOp(constant.result, packed.axis, packed.columns, location=op.location)
                 Rewriter.insert_op(unpack, InsertPoint.before(op))
                 op.operands[1] = unpack.result
 
@@ -170,6 +175,15 @@ class _Packer:
         if not isinstance(owner, ConstantOp) or not isinstance(owner.value, DenseResourceAttr):
             return None
         return _Source(owner, permutation) if owner.value.resource_handle.data in self.resources else None
+
+
+def _rows(op: DotGeneralOp | ConvolutionOp) -> int | None:
+    """The rows of a product, where they are known."""
+    if not isinstance(op, DotGeneralOp):
+        return None
+    shape = tensor_type(op.lhs.type).get_shape()
+    sizes = [shape[axis] for axis in op.lhs_axes[1]]
+    return None if DYNAMIC_INDEX in sizes else math.prod(sizes)
 
 
 def _column_axis(op: DotGeneralOp | ConvolutionOp) -> int | None:

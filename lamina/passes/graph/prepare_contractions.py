@@ -14,6 +14,7 @@ from lamina.dialects.graph.constant import ConstantOp
 from lamina.dialects.graph.contraction import DotGeneralOp
 from lamina.dialects.graph.data_movement import TransposeOp
 from lamina.dialects.graph.properties import integers
+from lamina.dialects.hardware.gpu_target import reads_any_layout
 from lamina.passes.base import LaminaPass
 from lamina.passes.graph.rewriting import rewrite
 
@@ -59,7 +60,7 @@ class TransposeRight(RewritePattern):
     @op_type_rewrite_pattern
     def match_and_rewrite(self, op: DotGeneralOp, rewriter: PatternRewriter, /) -> None:
         batch, free, contracted = op.rhs_axes
-        if not free or free[-1] == len(batch) + len(free) + len(contracted) - 1:
+        if not free or free[-1] == len(batch) + len(free) + len(contracted) - 1 or reads_any_layout(op):
             return
         # A vector meets the rows of a matrix, one sum each, in less time than the matrix is turned in.
         if not op.lhs_axes[1] and not isinstance(op.rhs.owner, ConstantOp):

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from xdsl.context import Context
 from xdsl.dialects import func
-from xdsl.dialects.builtin import Float32Type, ModuleOp
+from xdsl.dialects.builtin import BFloat16Type, Float16Type, Float32Type, ModuleOp
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.rewriter import InsertPoint
 from xdsl.transforms.dead_code_elimination import region_dce
@@ -25,6 +25,7 @@ from lamina.dialects.graph.data_movement import BroadcastOp, ReshapeOp, Transpos
 from lamina.dialects.graph.dims import Dim, Shape
 from lamina.dialects.graph.dynamic_data_movement import DynamicBroadcastOp, DynamicReshapeOp
 from lamina.dialects.graph.elementwise import AddOp, AndOp, DivideOp, MultiplyOp, SelectOp
+from lamina.dialects.hardware.gpu_target import is_for_gpu
 from lamina.passes.base import LaminaPass
 from lamina.passes.graph.attention_masks import causal_kind, narrowed
 from lamina.passes.graph.decompose import decompose_op
@@ -33,6 +34,10 @@ from lamina.passes.graph.matching import element_type, scalar_factor, sole_user
 from lamina.passes.graph.rewriting import take_over
 from lamina.passes.graph.shape_analysis import ShapeAnalysis
 from lamina.resources import ResourceStore
+
+CPU_TYPES = (Float32Type,)
+GPU_TYPES = (Float32Type, Float16Type, BFloat16Type)
+"""Element types that the kernels of a target take."""
 
 FEW_QUERIES = 8
 """With fewer queries, vectors of queries would be mostly empty: separate kernels run along the keys instead."""
@@ -55,7 +60,7 @@ class RecognizeAttentionPass(LaminaPass):
     transposes are read through, and so are keys and values that are repeated for a group of heads. Scores or weights
     that anything else uses are left alone, a guard against NaN that `recognize-composites` keeps among them.
 
-    An attention that the kernel does not suit (other than f32, few queries) is decomposed.
+    An attention that the kernel does not suit (other than f32, on GPUs f16 and bf16 too; few queries) is decomposed.
     """
 
     name = "recognize-attention"
@@ -73,16 +78,18 @@ def recognize(function: func.FuncOp, resources: ResourceStore) -> int:
     """Recognize the attentions of one function and decompose those without a kernel; gives how many were found."""
     found = 0
     analysis = ShapeAnalysis(function)
+    types = GPU_TYPES if is_for_gpu(function) else CPU_TYPES
     for op in [op for op in function.walk() if isinstance(op, SoftmaxOp)]:
         match = _Matcher(analysis).match(op)
-        if match is not None and has_kernel(match, analysis) and _replace(match, analysis, resources):
+        if match is not None and has_kernel(match, analysis, types) and _replace(match, analysis, resources):
             found += 1
     region_dce(function.body)
     analysis = ShapeAnalysis(function)
     for op in [op for op in function.walk() if isinstance(op, AttentionOp)]:
         shapes = [analysis.shape(operand) for operand in op.operands[:3]]
         sizes = op.sizes(shapes)
-        if not _suits(element_type(op.query), sizes.queries, (sizes.heads, sizes.key_heads, *shapes[0], *shapes[2])):
+        numbers = (sizes.heads, sizes.key_heads, *shapes[0], *shapes[2])
+        if not isinstance(element_type(op.query), types) or not _suits(sizes.queries, numbers):
             decompose_op(op, analysis, resources)
     return found
 
@@ -336,17 +343,19 @@ def _repeats(before: Shape, single: Shape, repeated: Shape, merged: Shape, head:
 # ---- building
 
 
-def has_kernel(match: Match, analysis: ShapeAnalysis) -> bool:
+def has_kernel(match: Match, analysis: ShapeAnalysis, types: tuple[type[Attribute], ...]) -> bool:
     """Whether the kernel suits what a match consists of."""
     query, value = (
         tuple(analysis.shape(operand.value)[axis] for axis in operand.axes) for operand in (match.query, match.value)
     )
-    return _suits(element_type(match.query.value), query[-2], (query[-3], value[-3], *query, *value))
+    if not isinstance(element_type(match.query.value), types):
+        return False
+    return _suits(query[-2], (query[-3], value[-3], *query, *value))
 
 
-def _suits(type_: Attribute, queries: Dim, sizes: Sequence[Dim]) -> bool:
-    """f32, enough queries, known features and heads, and nothing empty."""
-    if not isinstance(type_, Float32Type) or (isinstance(queries, int) and queries < FEW_QUERIES):
+def _suits(queries: Dim, sizes: Sequence[Dim]) -> bool:
+    """Enough queries, known features and heads, and nothing empty."""
+    if isinstance(queries, int) and queries < FEW_QUERIES:
         return False
     heads, key_heads = sizes[:2]
     known = (isinstance(heads, int) and isinstance(key_heads, int)) or heads == key_heads

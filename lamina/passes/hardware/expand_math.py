@@ -8,15 +8,18 @@ from typing import ClassVar, TypeAlias
 
 from xdsl.context import Context
 from xdsl.dialects import func, math
+from xdsl.dialects.arith import FastMathFlagsAttr
 from xdsl.dialects.builtin import BFloat16Type, Float16Type, ModuleOp, f32, f64
+from xdsl.dialects.utils.fast_math import FastMathFlag
 from xdsl.ir import Attribute, Operation
 
+from lamina.dialects.hardware.cpu import has_scale
 from lamina.passes.base import LaminaPass
-from lamina.passes.hardware import exponential, trigonometric, wide_trigonometric
+from lamina.passes.hardware import device_functions, exponential, tables, trigonometric, wide_trigonometric
 from lamina.passes.hardware.error_function import erf
 from lamina.passes.hardware.expressions import Expression
 from lamina.passes.loop.emitter import Constants, Emitter
-from lamina.passes.registers import has_target_feature
+from lamina.passes.registers import has_target_feature, target_vector_bits
 
 KERNEL = "gpu.func"
 """The functions of a device; by name, since only GPU targets load that dialect."""
@@ -71,12 +74,27 @@ RULES: Mapping[str, Rule] = {
 """By op name. What has no rule in a format stays: the printer calls the C library for it, element by element."""
 
 
+WIDE_RULES: Mapping[str, Rule] = {
+    "math.erf": Rule(tables.erf, {f32: 2.2}),
+    "math.exp": Rule(tables.exp, {f32: 1.0}),
+    "math.tanh": Rule(tables.tanh, {f32: 1.4}),
+}
+"""For f32 in vectors of 512 bits, in the place of `RULES`: about half the operations."""
+
 DEVICE_RULES: Mapping[str, Rule] = {
+    "math.acos": Rule(device_functions.acos, {f64: 2.5}),
+    "math.asin": Rule(device_functions.asin, {f64: 2.0}),
+    "math.atan": Rule(device_functions.atan, {f64: 1.5}),
+    "math.atan2": Rule(device_functions.atan2, {f64: 1.5}),
+    "math.cbrt": Rule(device_functions.cbrt, {f64: 1.5}),
     "math.cos": Rule(wide_trigonometric.cos, {f64: 1.0}),
+    "math.erf": Rule(device_functions.erf, {f64: 1.5}),
+    "math.powf": Rule(device_functions.power, {f64: 2.0}),
     "math.sin": Rule(wide_trigonometric.sin, {f64: 1.0}),
+    "math.sinh": Rule(device_functions.sinh, {f64: 3.0}),
     "math.tan": Rule(wide_trigonometric.tan, {f64: 2.1}),
 }
-"""For kernels of a device, which has no C library: what `RULES` has not in a format. Not for all arguments."""
+"""For kernels of a device, which has no C library: what `RULES` has not in a format."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +104,8 @@ class ExpandMathPass(LaminaPass):
     `%y = math.exp %x : vector<8x48xf32>` becomes about twenty `arith` and `math.fma` ops on the same type. f16 and bf16
     are computed in f32. NaN gives NaN, infinities and signed zeros give what C's functions give; results may be
     subnormal. Constants go to the start of the function, where equal ones are shared. `cpu.ldexp` stands for a product
-    with a power of two where `lamina.target` has a feature for it.
+    with a power of two where `lamina.target` has a feature for it, `cpu.scale` and `cpu.lookup`
+    where it has vectors of 512 bits.
     """
 
     name = "expand-math"
@@ -96,20 +115,33 @@ class ExpandMathPass(LaminaPass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         scales = has_target_feature(op, SCALING_FEATURE)
+        wide = scales and target_vector_bits(op) == 512
         for function in op.walk():
             if (not isinstance(function, func.FuncOp) and function.name != KERNEL) or not function.regions[0].blocks:
                 continue
             constants = Constants(function.regions[0].block)
             for nested in [nested for nested in function.walk() if nested.name in RULES]:
-                expand(nested, constants, scales=scales and isinstance(function, func.FuncOp))
+                if function.name == KERNEL and _is_approximate(nested):
+                    continue
+                on_cpu = isinstance(function, func.FuncOp)
+                expand(nested, constants, scales=scales and on_cpu, wide=wide and on_cpu)
             if function.name == KERNEL:
                 for nested in [nested for nested in function.walk() if nested.name in DEVICE_RULES]:
                     expand(nested, constants, rule=DEVICE_RULES[nested.name])
 
 
-def expand(op: Operation, constants: Constants, *, scales: bool = False, rule: Rule | None = None) -> None:
+def _is_approximate(op: Operation) -> bool:
+    """Whether an op is 2ˣ in f32 by the device's own instruction, which is good to two units of the last place."""
+    flags = op.properties.get("fastmath")
+    allowed = isinstance(flags, FastMathFlagsAttr) and FastMathFlag.APPROX_FUNC in flags.data
+    return allowed and isinstance(op, math.Exp2Op) and op.operands[0].type == f32
+
+
+def expand(
+    op: Operation, constants: Constants, *, scales: bool = False, wide: bool = False, rule: Rule | None = None
+) -> None:
     """Replace one op by its rule (or another one), where that has the format; `scales`: the target has `cpu.ldexp` in
-    hardware."""
+    hardware; `wide`: `cpu.scale`, too."""
     rule = rule or RULES[op.name]
     emitter = Emitter.ahead_of(op, constants)
     operands = [Expression(operand, emitter, scales) for operand in op.operands]
@@ -120,7 +152,12 @@ def expand(op: Operation, constants: Constants, *, scales: bool = False, rule: R
     if small:
         operands = [operand.convert(f32) for operand in operands]
     bounded = isinstance(op, math.ExpOp) and NON_POSITIVE in op.attributes
-    result = exponential.exp(operands[0], non_positive=True) if bounded else rule.expansion(*operands)
+    if bounded and wide and has_scale(operands[0].value.type):
+        result = exponential.weight(operands[0])
+    elif wide and op.name in WIDE_RULES and has_scale(operands[0].value.type):
+        result = WIDE_RULES[op.name].expansion(operands[0])
+    else:
+        result = exponential.exp(operands[0], non_positive=True) if bounded else rule.expansion(*operands)
     if small:
         result = result.convert(element)
     result.value.name_hint = op.results[0].name_hint

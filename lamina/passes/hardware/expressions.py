@@ -20,7 +20,7 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.ir import Attribute, Operation, SSAValue
 
-from lamina.dialects.hardware.cpu import LdexpOp
+from lamina.dialects.hardware.cpu import LdexpOp, LookupOp, ScaleOp
 from lamina.dialects.loop import arith
 from lamina.dialects.loop.arith import same_shape
 from lamina.dialects.loop.types import is_vector
@@ -185,6 +185,15 @@ class Expression:
     def ldexp(self, exponent: Expression) -> Expression:
         """self · 2ⁿ of an integer n, rounded once."""
         return self.apply(LdexpOp, self, exponent)
+
+    def scale(self, exponent: Expression) -> Expression:
+        """self · 2ⁿ of a whole number n that is a float, rounded once."""
+        return self.apply(ScaleOp, self, exponent)
+
+    def lookup(self, table: Sequence[float]) -> Expression:
+        """The element of a table of 16 or 32 f32 that this integer's low bits name."""
+        type_ = same_shape(self.value.type, f32)
+        return replace(self, value=self.emitter.value(LookupOp(self.value, table, type_)))
 
     def sqrt(self) -> Expression:
         """The square root."""

@@ -1,13 +1,14 @@
-"""sin, cos and tan in f64 for devices, which have no C library to call: |x| < 2⁵⁰, beyond that NaN."""
+"""sin, cos and tan in f64 for devices, which have no C library to call."""
 
 from __future__ import annotations
 
 from math import factorial
 
+from lamina.passes.hardware import wide_reduction
 from lamina.passes.hardware.expressions import F64, Expression
 
 LARGEST = 2.0**50
-"""From here on the floats are a quarter apart: the reduction below is not made for them."""
+"""From here on the floats are a quarter apart: the simple reduction is not made for them."""
 
 HALF_PI = (float.fromhex("0x1.921fb54442d18p+0"), float.fromhex("0x1.1a62633145c07p-54"), -1.4973849048591833e-33)
 """π/2 as the sum of three f64, good to 2⁻¹⁶¹."""
@@ -20,15 +21,21 @@ result for |r| ≤ π/4."""
 
 
 def _reduced(x: Expression) -> tuple[Expression, Expression, Expression]:
+    """The rest of an angle in two floats, and the quadrant in the low bits of an integer."""
+    is_near = x.abs().compare("<", LARGEST)
+    r, s, quadrant = wide_reduction.chosen(is_near, x, _near, wide_reduction.far)
+    return r, s, quadrant
+
+
+def _near(x: Expression) -> tuple[Expression, Expression, Expression]:
     """x = q π/2 + r + s with |r| ≤ π/4 and a small s, and the quadrant q in the low bits of an integer.
 
     W. Cody and W. Waite's reduction with fused products: x - q·h is exact for the first part h of π/2, since it is a
     multiple of 2⁻⁵² below 1 or so; q times the second part is an exact sum of two f64.
     """
-    inside = x.abs().compare("<", LARGEST).select(x, float("nan"))
-    shifted = inside * TWO_OVER_PI + F64.shifter
+    shifted = x * TWO_OVER_PI + F64.shifter
     quarters = shifted - F64.shifter
-    first = quarters.fma(-HALF_PI[0], inside)
+    first = quarters.fma(-HALF_PI[0], x)
     product = quarters * HALF_PI[1]
     lost = quarters.fma(HALF_PI[1], -product)
     # The exact sum of two floats of any magnitudes, as D. Knuth gives it.

@@ -73,7 +73,7 @@ def _may_move(op: Operation) -> bool:
     return isinstance(op, (*PURE, memref.LoadOp, memref.StoreOp)) or op.name.startswith("arith.")
 
 
-def _root(buffer: SSAValue) -> SSAValue:
+def root_of(buffer: SSAValue) -> SSAValue:
     """The buffer that views are of."""
     while isinstance(buffer.owner, VIEWS):
         buffer = buffer.owner.operands[0]
@@ -82,7 +82,7 @@ def _root(buffer: SSAValue) -> SSAValue:
 
 def _accesses(ops: Sequence[Operation], kind: type[memref.LoadOp] | type[memref.StoreOp]) -> set[SSAValue]:
     """The roots of what is loaded or stored."""
-    return {_root(op.memref) for op in ops if isinstance(op, kind)}
+    return {root_of(op.memref) for op in ops if isinstance(op, kind)}
 
 
 def _is_own(root: SSAValue) -> bool:
@@ -100,12 +100,12 @@ def _fits(first: scf.ForOp, between: Sequence[Operation], second: scf.ForOp) -> 
     if _accesses(after, memref.StoreOp) or len(stores) != 1:
         return False
     (store,) = stores
-    written = _root(store.memref)
+    written = root_of(store.memref)
     if not _is_own(written) or list(store.indices) != [first.body.block.args[0]]:
         return False
     if written in _accesses(inside, memref.LoadOp):
         return False
-    reads = [op for op in after if isinstance(op, memref.LoadOp) and _root(op.memref) is written]
+    reads = [op for op in after if isinstance(op, memref.LoadOp) and root_of(op.memref) is written]
     position = second.body.block.args[0]
     if not reads or any(op.memref is not store.memref or list(op.indices) != [position] for op in reads):
         return False

@@ -20,7 +20,9 @@ from lamina.passes.loop.cleanup import erase_dead_ops
 from lamina.passes.loop.emitter import Constants, Emitter, Index
 from lamina.passes.loop.inner_axes import merge_inner_axes
 from lamina.passes.loop.structured import (
+    Schedule,
     StructuredOp,
+    axes_of,
     body_block,
     emit_affine,
     extent,
@@ -31,6 +33,9 @@ from lamina.passes.loop.structured import (
 
 JAMMED: Final = 8
 """Steps of a reduction that one pass over a row of its results makes."""
+
+TOGETHER: Final = 4
+"""So many results of a block, at most, are reduced in one loop."""
 
 SHORT_REDUCTION: Final = 16
 """So many steps of a reduction, at most, are unrolled inside the loop over what is contiguous."""
@@ -51,8 +56,9 @@ class LinalgToLoopsPass(LaminaPass):
         }
 
     Short reductions become innermost first: a window of pooling is taken in the loop over the row of the result. A
-    longer one, outside the loop over a row of its results, makes several steps in one pass over that row. Axes that
-    are one piece of memory in all operands become one.
+    longer one, outside the loop over a row of its results, makes several steps in one pass over that row. A block
+    of a few results that are reduced along the innermost axis is so in one loop. Axes that are one piece of memory in
+    all operands become one.
     """
 
     name = "linalg-to-loops"
@@ -148,6 +154,9 @@ class _Nest:
         if len(positions) == len(self.extents) - 2 and self._may_be_jammed():
             self._jammed(emitter, positions)
             return
+        if self._may_go_together(len(positions)):
+            self._together(emitter, positions)
+            return
 
         def run(inner: Emitter, index: SSAValue) -> None:
             self.outer(inner, [*positions, index])
@@ -186,28 +195,63 @@ class _Nest:
 
     def _steps(self, emitter: Emitter, positions: Sequence[list[Index]]) -> None:
         """The body at some steps of a reduction, in order; copies of its ops."""
-        inputs = len(self.op.inputs)
         cells = [self._cell(emitter, index, positions[0]) for index in range(len(self.op.outputs))]
         values: list[SSAValue] = [
             emitter.load(output, cell) for output, cell in zip(self.op.outputs, cells, strict=True)
         ]
-        *ops, terminator = self.block.ops
         for place in positions:
-            mapping: dict[SSAValue, SSAValue] = {}
-            for number, (operand, argument) in enumerate(zip(self.op.operands, self.block.args, strict=True)):
-                if number >= inputs:
-                    mapping[argument] = values[number - inputs]
-                elif argument.uses and is_memref(operand.type):
-                    cell = [emit_affine(emitter, expression, place) for expression in self.maps[number].results]
-                    mapping[argument] = emitter.load(operand, cell)
-                elif argument.uses:
-                    mapping[argument] = operand
-            for op in ops:
-                location, emitter.location = emitter.location, op.location
-                emitter.append(op.clone(mapping))
-                emitter.location = location
-            values = [mapping.get(value, value) for value in terminator.operands]
+            values = self._copy(emitter, place, values)
         for output, cell, value in zip(self.op.outputs, cells, values, strict=True):
+            emitter.store(value, output, cell)
+
+    def _copy(self, emitter: Emitter, place: Sequence[Index], values: Sequence[SSAValue]) -> list[SSAValue]:
+        """A copy of the body at one position, with values of the outputs; what it yields."""
+        inputs = len(self.op.inputs)
+        *ops, terminator = self.block.ops
+        mapping: dict[SSAValue, SSAValue] = {}
+        for number, (operand, argument) in enumerate(zip(self.op.operands, self.block.args, strict=True)):
+            if number >= inputs:
+                mapping[argument] = values[number - inputs]
+            elif argument.uses and is_memref(operand.type):
+                cell = [emit_affine(emitter, expression, place) for expression in self.maps[number].results]
+                mapping[argument] = emitter.load(operand, cell)
+            elif argument.uses:
+                mapping[argument] = operand
+        for op in ops:
+            location, emitter.location = emitter.location, op.location
+            emitter.append(op.clone(mapping))
+            emitter.location = location
+        return [mapping.get(value, value) for value in terminator.operands]
+
+    def _may_go_together(self, dim: int) -> bool:
+        """Whether a dim is a block of a few results with one reduction inside, of nothing but arithmetic."""
+        count, schedule, names = self.extents[dim], Schedule.of(self.op), axes_of(self.op)
+        if schedule is None or names is None or names[dim] not in dict(schedule.block):
+            return False
+        if dim != self.carried_from - 1 or dim != len(self.extents) - 2:
+            return False
+        if not isinstance(count, int) or count > TOGETHER or any(map(self._is_scanned, range(len(self.op.outputs)))):
+            return False
+        return not any(inner.regions or isinstance(inner, linalg.IndexOp) for inner in list(self.block.ops))
+
+    def _together(self, emitter: Emitter, positions: list[Index]) -> None:
+        """The reductions of several results in one loop."""
+        outputs = range(len(self.op.outputs))
+        count = self.extents[len(positions)]
+        assert isinstance(count, int)
+        places: list[list[Index]] = [[*positions, number] for number in range(count)]
+        cells = [(self.op.outputs[index], self._cell(emitter, index, place)) for place in places for index in outputs]
+
+        def run(inner: Emitter, step: SSAValue, values: Sequence[SSAValue]) -> Sequence[SSAValue]:
+            following: list[SSAValue] = []
+            for number, place in enumerate(places):
+                carried = values[number * len(outputs) : (number + 1) * len(outputs)]
+                following += self._copy(inner, [*place, step], carried)
+            return following
+
+        starts = [emitter.load(output, cell) for output, cell in cells]
+        results = emitter.for_loop(0, self.extents[-1], 1, starts, run)
+        for (output, cell), value in zip(cells, results, strict=True):
             emitter.store(value, output, cell)
 
     def _inside(self, emitter: Emitter, positions: list[Index]) -> None:

@@ -31,6 +31,8 @@ VIEWS = (
     memref.ExpandShapeOp,
     UnrealizedConversionCastOp,
 )
+DESCRIPTIONS = frozenset({"nvgpu.tma.create.descriptor"})
+"""Ops whose result stands for a buffer, too."""
 
 
 @dataclass(frozen=True)
@@ -294,6 +296,6 @@ def users_through_views(buffer: SSAValue) -> list[Operation]:
         if isinstance(use.operation, memref.DeallocOp):
             continue
         users.append(use.operation)
-        if isinstance(use.operation, VIEWS):
+        if isinstance(use.operation, VIEWS) or use.operation.name in DESCRIPTIONS:
             users += users_through_views(use.operation.results[0])
     return users

@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 from xdsl.context import Context
 from xdsl.dialects import func
 from xdsl.dialects.builtin import IndexType, ModuleOp
-from xdsl.ir import Block, Operation, Region, SSAValue
+from xdsl.ir import Block, BlockArgument, Operation, Region, SSAValue
 
 from lamina.dialects.loop import arith, memref, scf
 from lamina.passes.base import LaminaPass
@@ -42,7 +42,8 @@ class SplitLoopsPass(LaminaPass):
         }                                                     }
 
     In each part the comparisons, and minima and maxima of positions and constants, are known; loads that only the other
-    part needs are gone. So concatenation and padding become copies. Loops of static extent with step 1 that carry
+    part needs are gone; where only the last iteration of a loop around reaches the other outcome, the loop is there
+    twice. So concatenation and padding become copies. Loops of static extent with step 1 that carry
     nothing are split, into five parts at most. Before that, a condition in the body that is the same at every position
     (whether a row lies inside a border) is asked once, ahead of a loop for either answer.
     """
@@ -65,6 +66,8 @@ def split_function(function: func.FuncOp) -> int:
     for op in [op for op in function.walk() if isinstance(op, scf.ForOp)]:
         bounds = _static_bounds(op)
         points = [] if bounds is None else _points(op.body.block, *bounds)
+        if bounds is not None and not points:
+            parts += _split_last(op, bounds, constants)
         if bounds is None or not points or len(points) >= MAX_PARTS:
             continue
         edges = [bounds[0], *points, bounds[1]]
@@ -81,6 +84,63 @@ def split_function(function: func.FuncOp) -> int:
     if parts:
         erase_dead_ops(function.body.block)
     return parts
+
+
+# ---- loops that are cut short in the last iteration of one around them
+
+
+def _split_last(op: scf.ForOp, bounds: Interval, constants: Constants) -> int:
+    """Ask once, ahead of a loop, whether all of its positions are inside; gives how many loops there are then.
+
+    `panel * 48 + i < 500` holds for all i below 48 in every panel but the last.
+    """
+    found = _remote_comparison(op)
+    if found is None:
+        return 0
+    base, limit = found
+    part = _Part.of_loop(op, *bounds, {base: (_range_of(base)[0], limit - bounds[1])})
+    if part is None or not part.truth:
+        return 0
+    emitter = Emitter.ahead_of(op, constants)
+    needed, outside = _depended_on(base, op.body.block) or set(), dict[SSAValue, SSAValue]()
+    for inner in op.body.block.ops:
+        if inner in needed:
+            _copy(emitter, inner, outside)
+    inside = emitter.compare("sle", outside.get(base, base), limit - bounds[1])
+    whole = part
+    emitter.branch(inside, lambda inner: _emit_part(inner, whole), lambda inner: _copy(inner, op, {}))
+    op.detach()
+    op.erase()
+    return 2
+
+
+def _remote_comparison(op: scf.ForOp) -> tuple[SSAValue, int] | None:
+    """What the positions of a loop are added to, and the constant that the sums are compared with."""
+    block = op.body.block
+    for inner in block.ops:
+        if not isinstance(inner, arith.CmpiOp) or _predicate(inner) != "slt":
+            continue
+        limit, position = known_index(inner.rhs), inner.lhs.owner
+        if not isinstance(limit, int) or not isinstance(position, arith.AddiOp):
+            continue
+        base = position.lhs if position.rhs is block.args[0] else position.rhs
+        if block.args[0] in position.operands and _range_of(base)[0] >= 0:
+            return base, limit
+    return None
+
+
+def _range_of(value: SSAValue) -> Interval:
+    """The values of an index that comes from a parallel loop of static extent; (-1, -1) where that is not known."""
+    owner = value.owner
+    if isinstance(owner, arith.MuliOp):
+        factor, (low, high) = known_index(owner.rhs), _range_of(owner.lhs)
+        return (low * factor, high * factor) if isinstance(factor, int) and factor >= 0 and low >= 0 else (-1, -1)
+    loop = owner.parent_op() if isinstance(owner, Block) else None
+    if not isinstance(loop, scf.ForallOp) or not isinstance(value, BlockArgument):
+        return -1, -1
+    number = value.index
+    lower, upper = loop.static_lower_bound.get_values()[number], loop.static_upper_bound.get_values()[number]
+    return (lower, upper - 1) if lower >= 0 and upper > lower else (-1, -1)
 
 
 # ---- conditions that are the same at every position
@@ -237,10 +297,13 @@ class _Part:
     """What is left of the body, in order: of conditions, the side that is taken."""
 
     @classmethod
-    def of_loop(cls, op: scf.ForOp, low: int, high: int) -> _Part | None:
-        """The positions from `low` up to `high` of a loop; None where a condition is not known there."""
+    def of_loop(
+        cls, op: scf.ForOp, low: int, high: int, known: Mapping[SSAValue, Interval] | None = None
+    ) -> _Part | None:
+        """The positions from `low` up to `high` of a loop, where values from around it are `known`; None where a
+        condition is not."""
         block = op.body.block
-        part = cls(block.args[0], (low, high - 1))
+        part = cls(block.args[0], (low, high - 1), intervals=dict(known or {}))
         return part if part._take(block) else None
 
     def _take(self, block: Block) -> bool:

@@ -7,19 +7,20 @@ from typing import ClassVar
 
 from xdsl.context import Context
 from xdsl.dialects import func
-from xdsl.dialects.builtin import IndexType, ModuleOp, StringAttr
-from xdsl.dialects.memref import ExtractAlignedPointerAsIndexOp, ExtractStridedMetaDataOp
+from xdsl.dialects.builtin import ModuleOp, StringAttr, UnitAttr
 from xdsl.ir import Operation, SSAValue
 
-from lamina.dialects.loop import arith, memref, scf
+from lamina.dialects.loop import memref, scf
 from lamina.passes.base import LaminaPass
 from lamina.passes.loop.bufferizer import ALIGNMENT
 from lamina.passes.loop.cleanup import PURE, erase_dead_ops
-from lamina.passes.loop.emitter import Constants, Emitter, Index, known_index, memref_type
+from lamina.passes.loop.emitter import Constants, Emitter, known_index, memref_type
+from lamina.passes.loop.lines import LINE_BYTES, until_line
 from lamina.passes.loop.plan_arena import element_bytes
 from lamina.passes.loop.streaming import LINES, STREAMED
 
-LINE_BYTES = 64
+SHORT = "lamina.short"
+"""On `scf.for`: a few steps at most."""
 PIECE_BYTES = 512
 """What is stored at once: few enough lines that stores and loads overlap, enough for whole vectors of every element."""
 
@@ -123,7 +124,7 @@ def _stream_loop(loop: scf.ForOp, copy: memref.CopyOp, constants: Constants) -> 
     width = element_bytes(element)
     piece = PIECE_BYTES // width
     block = emitter.value(memref.AllocaOp.get(element, ALIGNMENT, [piece]))
-    first = emitter.minimum(emitter.add(lower, _until_line(emitter, target, lower, width)), upper)
+    first = emitter.minimum(emitter.add(lower, until_line(emitter, target, lower)), upper)
     last = emitter.add(first, emitter.round_down(emitter.subtract(upper, first), piece))
 
     def single(inner: Emitter, position: SSAValue) -> None:
@@ -139,10 +140,17 @@ def _stream_loop(loop: scf.ForOp, copy: memref.CopyOp, constants: Constants) -> 
         outer.append(lines)
 
     emitter.loop(lower, first, 1, single)
+    _mark_short(loop.prev_op)
     emitter.loop(first, last, piece, whole)
     emitter.loop(last, upper, 1, single)
+    _mark_short(loop.prev_op)
     loop.detach()
     loop.erase()
+
+
+def _mark_short(op: Operation | None) -> None:
+    if isinstance(op, scf.ForOp):
+        op.attributes[SHORT] = UnitAttr()
 
 
 def _ahead(target: SSAValue, loop: Operation) -> SSAValue:
@@ -157,19 +165,6 @@ def _ahead(target: SSAValue, loop: Operation) -> SSAValue:
         owner.detach()
         block.insert_op_before(owner, loop)
     return target
-
-
-def _until_line(emitter: Emitter, target: SSAValue, position: Index, width: int) -> Index:
-    """How many elements lie between a position of a buffer and the next start of a line."""
-    described = ExtractStridedMetaDataOp(target)
-    emitter.append(described)
-    index = IndexType()
-    pointer = emitter.value(ExtractAlignedPointerAsIndexOp.build(operands=[target], result_types=[index]))
-    address = emitter.add(pointer, emitter.multiply(emitter.add(described.offset, position), width))
-    mask = emitter.index(LINE_BYTES - 1)
-    negated = emitter.index(emitter.subtract(0, address))
-    rest = emitter.value(arith.AndIOp.create(operands=[negated, mask], result_types=[index]))
-    return emitter.divide(rest, width)
 
 
 def _repeat(emitter: Emitter, loop: scf.ForOp, position: SSAValue, target: SSAValue, at: SSAValue) -> None:

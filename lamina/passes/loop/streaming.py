@@ -58,12 +58,15 @@ def streamed_destinations(group: Group, threshold: int | None) -> dict[SSAValue,
     for buffer, positions in group.accesses():
         if buffer in found or buffer in captured or not isinstance(buffer, BlockArgument):
             continue
-        if _is_large(buffer, threshold) and None not in positions and _writes_all(group.ops, buffer):
+        if is_large(buffer, threshold) and None not in positions and _writes_all(group.ops, buffer):
             found[buffer] = [position for position in positions if position is not None]
     return found
 
 
-def _is_large(buffer: SSAValue, threshold: int) -> bool:
+def is_large(buffer: SSAValue, threshold: int | None) -> bool:
+    """Whether a buffer, contiguous and of static size, has more bytes than the threshold, if there is one."""
+    if threshold is None:
+        return False
     type_ = memref_type(buffer)
     shape = type_.get_shape()
     if DYNAMIC_INDEX in shape or not isinstance(type_.layout, NoneAttr):

@@ -263,9 +263,13 @@ class Schedule:
     accumulators: int = 1
     """Of a contraction: tiles that are added to in turn and summed at the end."""
     prefetch: int = 0
-    """Of a contraction with a packed operand: vectors of the panel's next block that a tile asks for at every step."""
+    """Of a contraction with a packed operand: vectors of the panel's next block that a tile asks for at every step; of
+    a transpose: how many vectors ahead a block asks for what is read, along its rows, or along its columns where it has
+    whole rows."""
     padding: str | None = None
     """`skipped`: taps of a convolution that fall on the padding of its input are left out (see `skip-padding`)."""
+    lines: tuple[str, ...] = ()
+    """Of a transpose: the axes whose blocks begin where a line of memory does, wherever the buffers begin."""
     whole: tuple[tuple[str, int], ...] = ()
     """Axes of which an op has one tile or block only, with their whole size (-1: dynamic); written by `tile`."""
     blocked: str | None = None
@@ -300,6 +304,7 @@ class Schedule:
             accumulators=reader.integer("accumulators"),
             prefetch=reader.integer("prefetch", 0),
             padding=reader.text("padding"),
+            lines=reader.texts("lines"),
             whole=reader.integers("whole"),
             blocked=reader.text("blocked"),
             limited=reader.text("limited"),

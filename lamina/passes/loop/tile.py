@@ -14,12 +14,13 @@ from xdsl.dialects.builtin import (
     DictionaryAttr,
     IntegerAttr,
     ModuleOp,
+    UnitAttr,
     i64,
 )
 from xdsl.ir import Attribute, BlockArgument, SSAValue
 
 from lamina.diagnostics import error_at
-from lamina.dialects.loop import memref
+from lamina.dialects.loop import arith, memref
 from lamina.dialects.tensor import linalg
 from lamina.passes.base import LaminaPass
 from lamina.passes.loop.blocks import tile_blocks
@@ -27,19 +28,22 @@ from lamina.passes.loop.bufferizer import ALIGNMENT
 from lamina.passes.loop.cleanup import erase_dead_ops
 from lamina.passes.loop.collapse import collapse_elementwise
 from lamina.passes.loop.emitter import Constants, Emitter, Index, memref_type
+from lamina.passes.loop.lines import contiguous_operands, until_line
 from lamina.passes.loop.merge_axes import merge_axes
 from lamina.passes.loop.plan_arena import element_bytes
 from lamina.passes.loop.restrict import Part, Views, restrict
 from lamina.passes.loop.stages import Group, find_groups
 from lamina.passes.loop.streaming import (
     LEAST_BLOCK_BYTES,
+    STREAMED,
     block_bytes,
     copy_streamed,
+    is_large,
     part_of_rows,
     streamed_destinations,
     streaming_threshold,
 )
-from lamina.passes.loop.structured import SCHEDULE, Schedule, extent, iterators_of, maps_of
+from lamina.passes.loop.structured import SCHEDULE, Schedule, body_block, extent, iterators_of, maps_of
 
 GRAIN = "lamina.grain"
 MAX_TEMPORARY_BYTES = 64 * 1024
@@ -68,7 +72,9 @@ class TilePass(LaminaPass):
     - A result of these two that is larger than half of the last cache is computed in a scratch buffer, block by block,
       and copied past the caches (`memref.copy` with `lamina.streamed`).
     - `blocked`: all stages with the same schedule go into one loop over blocks of that axis, products included.
-    - `transpose`: the axes of `merge` become one; rows and columns in blocks, all others one by one.
+    - `transpose`: the axes of `merge` become one; rows and columns in blocks, all others one by one. Along the axes of
+      `lines` blocks begin where lines of memory do: the first one is longer, the last one shorter. A large result is
+      streamed (`lamina.streamed` stays on the op).
     - `contraction`: batch axes one by one, columns in panels of their tile, rows in blocks. What is left for
       `vectorize` stays in the schedule, with `whole`, the sizes of the axes that were cut (-1: dynamic).
     """
@@ -92,7 +98,7 @@ def tile_function(function: func.FuncOp, threshold: int | None = None) -> None:
         if group.schedule.blocked is not None:
             tile_blocks(group, constants)
         elif group.schedule.kind == "transpose":
-            tile_contraction(merge_axes(group, constants), constants)
+            tile_transpose(merge_axes(group, constants), constants, threshold)
         elif group.schedule.kind == "contraction" or group.schedule.block:
             tile_contraction(group, constants)
         elif not collapse_elementwise(group, constants, threshold):
@@ -213,33 +219,56 @@ def _borrow_destination(group: Group, temporary: SSAValue) -> None:
 
 @dataclass(frozen=True)
 class _Cut:
-    """How one axis of a contraction is divided among the iterations of the parallel loop."""
+    """How one axis of a contraction is divided among the iterations of the parallel loop.
+
+    `shift`: by how much the first part is longer and the last one shorter.
+    """
 
     axis: str
     step: int
     size: Index
     drops: bool
+    shift: Index = 0
 
     def part(self, emitter: Emitter, position: SSAValue) -> Part:
         """What the iteration at `position` has of the axis."""
         if self.drops:
             return Part(position, None)
+        if self.shift != 0:
+            first = emitter.compare("eq", position, 0)
+            after = emitter.index(emitter.add(position, self.shift))
+            start = emitter.value(arith.SelectOp(first, emitter.index(0), after))
+            end = emitter.minimum(emitter.add(after, self.step), self.size)
+            return Part(start, emitter.subtract(end, start))
         if isinstance(self.size, int) and self.size % self.step == 0:
             return Part(position, self.step, self.step)
         return Part(position, emitter.minimum(emitter.subtract(self.size, position), self.step), self.step)
 
 
-def tile_contraction(group: Group, constants: Constants) -> None:
+def tile_transpose(group: Group, constants: Constants, threshold: int | None) -> None:
+    """One parallel loop over blocks of rows and columns; results above `threshold` bytes are marked as streamed."""
+    op, schedule = group.ops[0], group.schedule
+    emitter = Emitter.ahead_of(op, constants)
+    names = group.names[op]
+    shifts = {
+        axis: until_line(emitter, buffer) for axis, buffer in contiguous_operands(op, names, schedule.lines).items()
+    }
+    if schedule.column in shifts and is_large(op.outputs[0], threshold) and not body_block(op).args[-1].uses:
+        op.attributes[STREAMED] = UnitAttr()
+    tile_contraction(group, constants, shifts)
+
+
+def tile_contraction(group: Group, constants: Constants, shifts: Mapping[str, Index] | None = None) -> None:
     """One parallel loop over batch axes, panels of columns and blocks of rows."""
     emitter = Emitter.ahead_of(group.ops[-1], constants)
-    schedule = group.schedule
+    schedule, shifts = group.schedule, shifts or {}
     cuts: list[_Cut] = []
     for axis in schedule.parallel:
         step = dict(schedule.block).get(axis, schedule.tile_of(axis))
         size = _extent_of_axis(emitter, group, axis)
         drops = axis not in (schedule.row, schedule.column, *dict(schedule.block))
         if drops or not isinstance(size, int) or size > step:
-            cuts.append(_Cut(axis, 1 if drops else step, size, drops))
+            cuts.append(_Cut(axis, 1 if drops else step, size, drops, shifts.get(axis, 0)))
     whole = {cut.axis: cut.size if isinstance(cut.size, int) else -1 for cut in cuts if not cut.drops}
     if not cuts:
         return

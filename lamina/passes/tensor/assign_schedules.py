@@ -18,6 +18,7 @@ from lamina.passes.tensor.schedules.convolution import depthwise_schedule
 from lamina.passes.tensor.schedules.rows import schedule_rows
 from lamina.passes.tensor.schedules.stage_view import StageView, write_schedule
 from lamina.passes.tensor.schedules.transpose import transpose_schedule
+from lamina.passes.tensor.schedules.vector_products import vector_product_schedule
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class AssignSchedulesPass(LaminaPass):
     - f32 and f64 contractions with a contiguous axis of columns: `contraction`, a block of registers that the target
       holds.
     - Elementwise kernels with operands in different orders, transposes among them: `transpose`.
+    - A vector and a large matrix that is not packed: `rows` over blocks of columns, or of rows.
     - All others: `rows`. Stages that follow each other and depend on each other row by row get the same `parallel`
       axes, and so one parallel loop; `grain` is the number of rows that make one piece of work.
 
@@ -60,6 +62,7 @@ def assign_schedules(function: func.FuncOp, vector_bits: int) -> None:
         schedule = (
             block_schedule(stage, vector_bits)
             or depthwise_schedule(stage, vector_bits)
+            or vector_product_schedule(stage)
             or contraction_schedule(stage, vector_bits)
             or transpose_schedule(stage, vector_bits)
         )

@@ -18,6 +18,7 @@ from lamina.plugins import Plugin
 from lamina.targets.cpu import abi, direct_call, host, llvm
 from lamina.targets.cpu.direct_call import address_of
 from lamina.targets.cpu.externs import ExternLinks
+from lamina.targets.cpu.large_pages import in_large_pages
 from lamina.targets.cpu.thread_pool import thread_pool
 from lamina.targets.signature import Signature, Sizes, check_output, check_overlaps
 
@@ -126,7 +127,7 @@ class Executable:
         self._contexts: list[_CallContext] = []
         self._recent: _Plan | None = None
         self._named_out = self._signature.has_input("out")
-        constants = [np.require(artefact.constants[key], requirements=("C", "A")) for key in self.manifest.constants]
+        constants = in_large_pages([artefact.constants[key] for key in self.manifest.constants])
         self._constants = constants
         self._constant_addresses = (ctypes.c_void_p * max(1, len(constants)))(*map(address_of, constants))
         self._template = abi.new_context(

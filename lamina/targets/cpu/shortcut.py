@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lamina.artefact import Artefact
-from lamina.diagnostics import LaminaError
 from lamina.onnx_weights import split_weights
-from lamina.resources import RACY_NANOSECONDS, HashMemory
+from lamina.resources import RACY_NANOSECONDS
 from lamina.targets.cpu.cache import DiskCache, cache_key
+from lamina.targets.cpu.entries import load_entry
 
 ELSEWHERE = b"location"
 """The key that every tensor with external data has; a file without these bytes (weights aside) has none."""
@@ -37,8 +37,7 @@ class Shortcut:
     def load(self) -> Artefact | None:
         """The compiled model; None when it is not in the cache, or damaged there."""
         target = self.store.load_bytes(self.name)
-        path = self.store.find(target.decode(errors="replace")) if target else None
-        return load_entry(path) if path is not None else None
+        return load_entry(self.store, target.decode(errors="replace")) if target else None
 
     def remember(self, entry: str) -> None:
         """Let the shortcut lead to a whole entry, unless the model's file has changed meanwhile or is not alone."""
@@ -70,17 +69,6 @@ def file_stamp(path: Path) -> str | None:
     if time.time_ns() - status.st_mtime_ns < RACY_NANOSECONDS:
         return None
     return f"{os.path.realpath(path)}:{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}"
-
-
-def load_entry(path: Path) -> Artefact | None:
-    """A whole entry, its constants checked the first time that this file is loaded; None for anything else."""
-    memory = HashMemory(path.parent / "hashes")
-    try:
-        artefact = Artefact.load(path, check_constants=True, hashes=memory)
-    except LaminaError:
-        return None
-    memory.save()
-    return artefact
 
 
 def is_small_enough(artefact: Artefact, store: DiskCache) -> bool:

@@ -40,13 +40,17 @@ class Who:
 
 @dataclass
 class Buffer:
-    """Some memory: bytes, which of them were written, and who touched them since `begin`."""
+    """Some memory: bytes, which of them were written, and who touched them since `begin`.
+
+    `awaited`: by byte, the thread whose asynchronous copy to it may go on, or `NOBODY`; empty where there are none.
+    """
 
     name: str
     data: npt.NDArray[np.uint8]
     written: npt.NDArray[np.bool_]
     writers: Who = field(default_factory=lambda: Who.of(0))
     readers: Who = field(default_factory=lambda: Who.of(0))
+    awaited: Lanes = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @staticmethod
     def new(name: str, size: int) -> Buffer:
@@ -94,8 +98,9 @@ Report: TypeAlias = "Callable[[str, str], None]"
 
 def read(buffer: Buffer, access: Access, dtype: np.dtype[Any], report: Report) -> Lanes:
     """The elements; reports a first read, and a read that no barrier puts in order with another thread's write."""
-    if not buffer.written[access.offset].all():
-        missing = access.pick(~buffer.written[access.offset])
+    known = buffer.written[access.offset] | _check_awaited(buffer, access, "reads", report)
+    if not known.all():
+        missing = access.pick(~known)
         report(UNINITIALIZED, f"{_thread(missing)} reads byte {missing.offset[0]} of {buffer.name}, never written")
     if not access.atomic:
         _watch_read(buffer, access, report)
@@ -107,8 +112,38 @@ def write(buffer: Buffer, access: Access, values: Lanes, report: Report) -> None
 
     Where several threads write to one place, the last one in the order given wins.
     """
+    _check_awaited(buffer, access, "writes", report)
     _watch_write(buffer, access, report)
     store(buffer, access.offset, values)
+
+
+def begin_copy(buffer: Buffer, access: Access, report: Report) -> None:
+    """An asynchronous copy to elements begins: until its thread has waited for it, nobody may touch them."""
+    _check_awaited(buffer, access, "copies to", report)
+    _watch_write(buffer, access, report)
+    if not len(buffer.awaited):
+        buffer.awaited = np.full(len(buffer.data), NOBODY, np.int64)
+    buffer.awaited[access.offset] = access.thread
+
+
+def end_copy(buffer: Buffer, access: Access, values: Lanes) -> None:
+    """The threads that copied have waited: they see the elements, others do behind a barrier."""
+    buffer.awaited[access.offset] = NOBODY
+    _remember(buffer.writers, access)
+    store(buffer, access.offset, values)
+
+
+def _check_awaited(buffer: Buffer, access: Access, verb: str, report: Report) -> Lanes:
+    """Report elements that copies may still change; which ones those are."""
+    if not len(buffer.awaited):
+        return np.zeros(len(access.offset), np.bool_)
+    under_way = buffer.awaited[access.offset] != NOBODY
+    if under_way.any():
+        chosen = access.pick(under_way)
+        by = access.name(int(buffer.awaited[chosen.offset[0]]))
+        place = f"byte {chosen.offset[0]} of {buffer.name}"
+        report(RACE, f"{_thread(chosen)} {verb} {place}, to which {by} copies and has not waited for it")
+    return under_way
 
 
 def store(buffer: Buffer, offset: Lanes, values: Lanes) -> None:

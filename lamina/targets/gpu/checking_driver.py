@@ -15,7 +15,7 @@ from lamina.diagnostics import LaminaError
 from lamina.dialects.hardware import gpu
 from lamina.parser import read_module
 from lamina.targets.gpu.checked_memory import store
-from lamina.targets.gpu.driver import Argument, Array, KernelImage
+from lamina.targets.gpu.driver import Argument, Array, KernelImage, plain_arguments
 from lamina.targets.gpu.interpreter import Finding, Interpreter
 
 
@@ -134,7 +134,7 @@ class CheckingDriver:
         """Interpret a kernel."""
         self.launches += 1
         self.observer(kernel.function.sym_name.data)
-        values = [value & (1 << 64) - 1 for _, value in arguments]
+        values = [value & (1 << 64) - 1 for _, value in plain_arguments(arguments, "the interpreter")]
         self._interpreter.run(kernel.function, blocks, threads, values, kernel.source)
 
     def synchronize(self, stream: int) -> None:

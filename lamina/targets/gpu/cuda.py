@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -13,7 +12,8 @@ from typing import Any
 from lamina import knobs
 from lamina.diagnostics import LaminaError
 from lamina.dialects.hardware.gpu_target import GPU_TARGETS
-from lamina.targets.gpu.driver import Argument, Array, KernelImage
+from lamina.targets.gpu.driver import Argument, Array, KernelImage, TensorMap
+from lamina.targets.gpu.tensor_maps import Parameters, encode_arguments
 
 BINDINGS = "cuda.bindings.driver"
 DLPACK_CUDA = 2
@@ -172,14 +172,18 @@ class CudaDriver:
     def launch(
         self, kernel: LoadedKernel, blocks: int, threads: int, arguments: Sequence[Argument], stream: int
     ) -> None:
-        """Put a kernel on a stream. Every argument has 8 bytes: an address, or a whole number whose low bytes count."""
-        values = (ctypes.c_uint64 * max(1, len(arguments)))(*(value & (1 << 64) - 1 for _, value in arguments))
-        first = ctypes.addressof(values)
-        places = (ctypes.c_void_p * max(1, len(arguments)))(*(first + 8 * n for n in range(len(arguments))))
+        """Put a kernel on a stream. An argument has 8 bytes, an address or a whole number whose low bytes count, or is
+        a tensor map; the driver keeps a copy of all."""
         self._enter()
+        try:
+            parameters = Parameters(arguments, self._encoded)
+        except LaminaError as error:
+            error.message = f"{kernel.image.title}: {error.message}"
+            error.where = error.where or kernel.image.source
+            raise
         shared = kernel.image.dynamic_shared_memory
         code, *_ = self._cuda.cuLaunchKernel(
-            kernel.function, blocks, 1, 1, threads, 1, 1, shared, stream, ctypes.addressof(places), 0
+            kernel.function, blocks, 1, 1, threads, 1, 1, shared, stream, parameters.pointers, 0
         )
         if int(code) in LAUNCH_REFUSALS:
             raise LaminaError(
@@ -192,6 +196,13 @@ class CudaDriver:
         self._launched[kernel.image.name] = kernel.image
         if self._waits:
             self.synchronize(stream)
+
+    def _encoded(self, map_: TensorMap) -> tuple[int, object]:
+        """A tensor map's bytes, and what holds them."""
+        found = self._check(
+            self._cuda.cuTensorMapEncodeTiled(*encode_arguments(self._cuda, map_)), "cuTensorMapEncodeTiled"
+        )
+        return int(found.getPtr()), found
 
     # Memory
 

@@ -8,9 +8,39 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy.typing as npt
 
+from lamina.diagnostics import LaminaError
+
 Array: TypeAlias = "npt.NDArray[Any]"
-Argument: TypeAlias = "tuple[str, int]"
-"""("address" or "size", value): what a kernel is given."""
+
+
+@dataclass(frozen=True)
+class TensorMap:
+    """How parts of a tensor in device memory are copied to shared memory (CUtensorMap).
+
+    `sizes` of the dense tensor, and `box` of a part, in the order of memory: the last axis is the fastest. `swizzle`:
+    bytes of a line in which chunks change places (0: none); `promotion`: bytes that the L2 cache takes at a time.
+    """
+
+    address: int
+    dtype: str
+    sizes: tuple[int, ...]
+    box: tuple[int, ...]
+    swizzle: int = 0
+    promotion: int = 0
+
+
+Argument: TypeAlias = "tuple[str, int] | tuple[str, TensorMap]"
+"""("address" or "size", value), or ("map", a tensor map): what a kernel is given."""
+
+
+def plain_arguments(arguments: Sequence[Argument], device: str) -> list[tuple[str, int]]:
+    """Arguments of a device that has no tensor maps; raises LaminaError for one."""
+    found: list[tuple[str, int]] = []
+    for kind, value in arguments:
+        if isinstance(value, TensorMap):
+            raise LaminaError(f"{device} has no tensor maps", hints=("compile the model for this device",))
+        found.append((kind, value))
+    return found
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from lamina.diagnostics import LaminaError
 from lamina.dialects.hardware.gpu_sizes import CONSTANTS, FORMAT_VERSION, MANIFEST
 from lamina.targets.gpu import device_arrays
 from lamina.targets.gpu.device_arrays import Borrowed, DeviceArray
-from lamina.targets.gpu.driver import Argument, Array, Driver, KernelImage
+from lamina.targets.gpu.driver import Argument, Array, Driver, KernelImage, TensorMap
 from lamina.targets.gpu.memory import Block, Pool
 from lamina.targets.gpu.steps import (
     Action,
@@ -28,6 +28,7 @@ from lamina.targets.gpu.steps import (
     Copy,
     Fill,
     Launch,
+    Map,
     Place,
     Release,
     Walk,
@@ -323,11 +324,17 @@ class _Run:
         return found + offset
 
     def _launch(self, action: Launch) -> None:
-        arguments: list[Argument] = [
-            ("size", one) if isinstance(one, int) else ("address", self.address(one)) for one in action.arguments
-        ]
+        arguments = [self._argument(one) for one in action.arguments]
         kernel = self.program.kernels[action.kernel]
         self.driver.launch(kernel, action.blocks, action.threads, arguments, self.stream)
+
+    def _argument(self, one: Place | Map | int) -> Argument:
+        if isinstance(one, int):
+            return "size", one
+        if isinstance(one, Map):
+            address = self.address(one.tensor)
+            return "map", TensorMap(address, one.dtype, one.sizes, one.box, one.swizzle, one.promotion)
+        return "address", self.address(one)
 
     def _copy(self, action: Copy) -> None:
         self.driver.copy(self.address(action.target), self.address(action.source), action.size, self.stream)

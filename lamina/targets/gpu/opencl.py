@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lamina.diagnostics import LaminaError
-from lamina.targets.gpu.driver import Argument, Array, KernelImage
+from lamina.targets.gpu.driver import Argument, Array, KernelImage, plain_arguments
 
 DEVICE_TYPE_ALL = 0xFFFFFFFF
 PROGRAM_BUILD_LOG = 0x1183
@@ -180,7 +180,7 @@ class OpenClDriver:
 
     def launch(self, kernel: Any, blocks: int, threads: int, arguments: Sequence[Argument], stream: int) -> None:
         """Run a kernel after those before it (the queue keeps their order)."""
-        for position, (kind, value) in enumerate(arguments):
+        for position, (kind, value) in enumerate(plain_arguments(arguments, "OpenCL")):
             if kind == "address":
                 code = self._cl.clSetKernelArgSVMPointer(kernel, position, value)
             else:

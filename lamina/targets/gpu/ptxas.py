@@ -10,6 +10,7 @@ import sysconfig
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +38,24 @@ class Usage:
     spill_loads: int
 
 
-def find_ptxas() -> Path | None:
-    """ptxas of PyPI's nvidia-cuda-nvcc in this environment, else the one on PATH; None where there is none."""
-    installed = sorted(Path(sysconfig.get_path("purelib")).glob("nvidia/*/bin/ptxas"))
-    found = shutil.which("ptxas")
-    return installed[0] if installed else None if found is None else Path(found)
+def find_ptxas(architecture: str | None = None) -> Path | None:
+    """ptxas of PyPI's nvidia-cuda-nvcc in this environment, else the one on PATH, that knows an architecture.
+
+    CUDA 13 knows none older than sm_75; nvidia-cuda-nvcc-cu12, which may lie beside it, does. None where there is
+    none.
+    """
+    candidates = sorted(Path(sysconfig.get_path("purelib")).glob("nvidia/*/bin/ptxas"))
+    on_path = shutil.which("ptxas")
+    if on_path is not None:
+        candidates.append(Path(on_path))
+    return next((one for one in candidates if architecture is None or architecture in _architectures(one)), None)
+
+
+@cache
+def _architectures(ptxas: Path) -> frozenset[str]:
+    """The architectures that an assembler lists in its help, in quotes."""
+    done = subprocess.run([str(ptxas), "--help"], capture_output=True, text=True, check=False)
+    return frozenset(re.findall(r"'(sm_\d+[af]?)'", done.stdout))
 
 
 def assemble(
@@ -55,7 +69,8 @@ def assemble(
 ) -> Usage:
     """Assemble a kernel's file, keeping nothing. Raises LaminaError, with the kernel, for what does not assemble, and
     for more registers than a block of `threads` can have."""
-    program = find_ptxas()
+    # One that does not know the architecture says so.
+    program = ptxas or find_ptxas(architecture) or find_ptxas()
     if program is None:
         raise LaminaError("there is no ptxas", hints=("pip install nvidia-cuda-nvcc, or put CUDA's on PATH",))
     command = [str(program), f"-arch={architecture}", "-v", str(path), "-o", os.devnull]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import ml_dtypes
 import numpy as np
@@ -17,13 +17,25 @@ Place: TypeAlias = "tuple[str, int]"
 
 
 @dataclass(frozen=True)
+class Map:
+    """A tensor map of what lies at a place (`driver.TensorMap` says what its fields mean)."""
+
+    tensor: Place
+    dtype: str
+    sizes: tuple[int, ...]
+    box: tuple[int, ...]
+    swizzle: int
+    promotion: int
+
+
+@dataclass(frozen=True)
 class Launch:
-    """Run a kernel; `arguments`: places and sizes."""
+    """Run a kernel; `arguments`: places, tensor maps and sizes."""
 
     kernel: str
     blocks: int
     threads: int
-    arguments: tuple[Place | int, ...]
+    arguments: tuple[Place | Map | int, ...]
 
 
 @dataclass(frozen=True)
@@ -118,10 +130,16 @@ class Walk:
     def _launch(self, step: Step) -> None:
         blocks = self.value(step["grid"])
         if blocks:
-            arguments = [
-                self.value(one) if isinstance(one, int | str) else self.place(one) for one in step["arguments"]
-            ]
-            self.act(Launch(step["kernel"], blocks, self.value(step["threads"]), tuple(arguments)))
+            arguments = tuple(self._argument(one) for one in step["arguments"])
+            self.act(Launch(step["kernel"], blocks, self.value(step["threads"]), arguments))
+
+    def _argument(self, one: Any) -> Place | Map | int:
+        if isinstance(one, Mapping):
+            given = cast("Mapping[str, Any]", one)
+            sizes, box = (tuple(self.value(size) for size in given[key]) for key in ("sizes", "box"))
+            tensor = self.place(given["tensor"])
+            return Map(tensor, given["dtype"], sizes, box, int(given["swizzle"]), int(given["promotion"]))
+        return self.value(one) if isinstance(one, int | str) else self.place(one)
 
     def _copy(self, step: Step) -> None:
         size = self.value(step["bytes"])

@@ -3,35 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from math import inf
+from math import inf, prod
 from typing import TypeAlias
 
 from xdsl.dialects import math
-from xdsl.dialects.builtin import DictionaryAttr, Float32Type, StringAttr, f32
-from xdsl.ir import Block, Operation, SSAValue
-from xdsl.ir.affine import AffineDimExpr
+from xdsl.dialects.builtin import StringAttr, f32
+from xdsl.ir import Attribute, Operation, SSAValue
 
 from lamina.diagnostics import error_at
 from lamina.dialects.hardware import gpu
 from lamina.dialects.hardware.gpu_communication import SubgroupReduceOp
 from lamina.dialects.hardware.gpu_target import GpuDescription
 from lamina.dialects.loop import arith
-from lamina.dialects.loop.types import is_memref
 from lamina.dialects.tensor import linalg
-from lamina.passes.hardware.gpu.bodies import argument_at, forget
+from lamina.passes.hardware.gpu.alignment import is_dense, starts_aligned
+from lamina.passes.hardware.gpu.attention_fragments import (
+    FragmentAttention,
+    FragmentSchedule,
+    Problem,
+    fragment_schedule,
+)
+from lamina.passes.hardware.gpu.attention_stages import (
+    BLOCKS,
+    COLUMN,
+    FEATURE,
+    OUTPUT,
+    ROW,
+    Attention,
+    Known,
+    Source,
+    StageBodies,
+    other_factor,
+    sizes_of,
+    static_extent,
+)
+from lamina.passes.hardware.gpu.bodies import forget
 from lamina.passes.hardware.gpu.kernel import Kernel, KernelMaker
+from lamina.passes.hardware.gpu.product_loads import widest_load
 from lamina.passes.hardware.gpu.stages import delinearized
-from lamina.passes.loop.emitter import Emitter, Index
-from lamina.passes.loop.structured import Schedule, axes_of, body_block, emit_affine, extent, iterators_of, maps_of
+from lamina.passes.loop.emitter import Emitter, Index, memref_type
+from lamina.passes.loop.plan_arena import element_bytes
+from lamina.passes.loop.structured import Schedule, emit_affine, maps_of
 from lamina.passes.tensor.schedules.stage_view import StageView, numbers, write_schedule
 
 ATTENTION = "gpu-attention"
 """The kind of the schedule of all stages of an attention."""
-
-BLOCKS = "lamina.blocks"
-ROW, COLUMN, FEATURE, OUTPUT = "m", "n", "d", "e"
-"""The attribute by which the stages of an attention are known, and their axes: queries, keys, features of both."""
 
 LANES, ROWS = 16, 4
 """Threads that share queries, and queries of one of them."""
@@ -48,120 +64,50 @@ PADDING = 1
 
 
 Load: TypeAlias = Callable[[Emitter, SSAValue], None]
-Known: TypeAlias = "Mapping[linalg.GenericOp, SSAValue]"
-"""Elements, by the stage that has computed them."""
-
-
-@dataclass(frozen=True)
-class Attention:
-    """The stages of an attention, as `graph-to-linalg` makes them; `masked` where there is a mask."""
-
-    query: linalg.GenericOp
-    scores: linalg.GenericOp
-    masked: linalg.GenericOp | None
-    maxima: linalg.GenericOp
-    weights: linalg.GenericOp
-    sums: linalg.GenericOp
-    mixture: linalg.GenericOp
-    result: linalg.GenericOp
-
-    @staticmethod
-    def of(ops: Sequence[linalg.GenericOp]) -> Attention | None:
-        """The attention that stages are, in order; None where they are something else."""
-        if len(ops) not in (7, 8):
-            return None
-        query, scores, *masked, maxima, weights, sums, mixture, result = ops
-        expected = [(query, None), (scores, FEATURE), *((one, None) for one in masked), (maxima, COLUMN)]
-        expected += [(weights, None), (sums, COLUMN), (mixture, COLUMN), (result, None)]
-        if any(_reduced_axis(op) != axis or len(op.outputs) != 1 for op, axis in expected):
-            return None
-        found = Attention(query, scores, masked[0] if masked else None, maxima, weights, sums, mixture, result)
-        return found if found._is_complete() else None
-
-    def _is_complete(self) -> bool:
-        if any(not isinstance(body_block(op).args[-1].type, Float32Type) for op in self.ops):
-            return False
-        if any(inner.regions for op in self.ops for inner in body_block(op).ops):
-            return False
-        factors = _other_factor(self.scores, self.query), _other_factor(self.mixture, self.weights)
-        return None not in factors and {ROW, FEATURE} <= set(axes_of(self.query) or ())
-
-    @property
-    def ops(self) -> list[linalg.GenericOp]:
-        """All stages in order."""
-        masked = [] if self.masked is None else [self.masked]
-        rest = [self.maxima, self.weights, self.sums, self.mixture, self.result]
-        return [self.query, self.scores, *masked, *rest]
-
-    @property
-    def outer(self) -> list[str]:
-        """The axes of batches and heads."""
-        return [name for name in axes_of(self.maxima) or () if name not in (ROW, COLUMN)]
-
-
-def _reduced_axis(op: linalg.GenericOp) -> str | None:
-    """The one axis that an op reduces, None where it has none; an empty text where there are more."""
-    names = axes_of(op) or []
-    reduced = [name for name, parallel in zip(names, iterators_of(op), strict=True) if not parallel]
-    return None if not reduced else reduced[0] if len(reduced) == 1 else ""
-
-
-def _argument_of(op: linalg.GenericOp, source: linalg.GenericOp) -> int | None:
-    """The number of the input that another stage has computed."""
-    made = {*source.outputs, *source.results}
-    found = [number for number, operand in enumerate(op.inputs) if operand in made]
-    return found[0] if len(found) == 1 else None
-
-
-def _other_factor(op: linalg.GenericOp, source: linalg.GenericOp) -> SSAValue | None:
-    """What a product multiplies with what another stage has computed; None where it is no product."""
-    number = _argument_of(op, source)
-    block = body_block(op)
-    last = block.last_op
-    total = None if last is None else last.operands[0].owner
-    if number is None or not isinstance(total, arith.AddfOp) or total.operands[0] is not block.args[-1]:
-        return None
-    product = total.operands[1].owner
-    if not isinstance(product, arith.MulfOp) or block.args[number] not in product.operands:
-        return None
-    others = [operand for operand in product.operands if operand is not block.args[number]]
-    return others[0] if len(others) == 1 else None
 
 
 def assign_attention(stages: Sequence[StageView], target: GpuDescription) -> None:
-    """Schedules of the stages that are an attention."""
+    """Schedules of the stages that are an attention: with fragments where the target has them for its type."""
     run: list[StageView] = []
     for stage in [*stages, None]:
         if stage is not None and BLOCKS in stage.op.attributes:
             run.append(stage)
             continue
         attention = Attention.of([one.op for one in run])
-        queries = None if attention is None else _queries(attention, run, target)
-        for one in run if queries is not None else ():
-            block = {ROW: queries, COLUMN: KEYS} if queries is not None else {}
-            write_schedule(one.op, {"kind": StringAttr(ATTENTION), "block": numbers(block)})
+        entries = None if attention is None else _entries(attention, run, target)
+        for one in run if entries is not None else ():
+            write_schedule(one.op, {"kind": StringAttr(ATTENTION), **(entries or {})})
         run = []
 
 
-def _queries(attention: Attention, stages: Sequence[StageView], target: GpuDescription) -> int | None:
-    """Queries of a block, None where the sizes do not suit the kernel."""
-    sizes = {name: size for stage in stages for name, size in zip(stage.names, stage.sizes, strict=True)}
-    known: Mapping[str, int | None] = {
-        name: next((size for stage in stages for own, size in zip(stage.names, stage.sizes, strict=True)
-                    if own == name and size is not None), None)
-        for name in sizes
-    }  # fmt: skip
+def _entries(
+    attention: Attention, stages: Sequence[StageView], target: GpuDescription
+) -> Mapping[str, Attribute] | None:
+    """What a schedule says beside the kind, None where the sizes do not suit the kernels."""
+    known: dict[str, int | None] = {}
+    assumed: dict[str, int] = {}
+    for stage in stages:
+        for dim, (name, size) in enumerate(zip(stage.names, stage.sizes, strict=True)):
+            if known.get(name) is None:
+                known[name], assumed[name] = size, stage.size(dim)
     features, outputs, rows = known.get(FEATURE), known.get(OUTPUT), known.get(ROW)
     if features is None or outputs is None or not 0 < features <= MOST_FEATURES or not 0 < outputs <= MOST_FEATURES:
         return None
     if rows is not None and rows < 2:
         return None
+    sources = attention.sources
+    if sources is not None:
+        beside = prod(assumed[name] for name in attention.outer)
+        problem = Problem(sources[0].element, features, outputs, assumed[ROW], beside, attention.masked is not None)
+        schedule = fragment_schedule(problem, target)
+        if schedule is not None:
+            return schedule.entries()
     for queries in QUERIES:
         if rows is not None and queries > QUERIES[-1] and queries >= 2 * rows:
             continue
         used = sum(_shared_elements(queries, features, outputs)) * 4
         if used + 4 * queries * LANES // ROWS <= target.shared_memory:
-            return queries
+            return {"block": numbers({ROW: queries, COLUMN: KEYS})}
     return None
 
 
@@ -207,39 +153,42 @@ def outline_attention(maker: KernelMaker, op: linalg.GenericOp) -> None:
     schedule = Schedule.of(op)
     queries = dict(schedule.block)[ROW] if schedule is not None else QUERIES[0]
     temporaries = [one.outputs[0] for one in stages[:-1]]
+    fragments = FragmentSchedule.of(op)
+    widths = _widths(attention, maker) if fragments is not None else ()
     host = maker.host(stages[-1])
-    sizes = _sizes(host, attention)
+    sizes = sizes_of(host, attention)
     grid = host.multiply(host.product([sizes[name] for name in attention.outer]), host.ceil_divide(sizes[ROW], queries))
     kernel = maker.begin(*ops)
     moved = Attention.of(stages)
     assert moved is not None
-    _AttentionKernel(kernel, moved, queries, temporaries).emit()
+    if fragments is not None:
+        FragmentAttention(kernel, moved, fragments, widths).emit()
+    else:
+        _AttentionKernel(kernel, moved, queries, temporaries).emit()
     for one in reversed(ops):
         one.detach()
         one.erase()
-    maker.finish(kernel, grid, queries // ROWS * LANES)
+    maker.finish(kernel, grid, queries // ROWS * LANES if fragments is None else fragments.threads)
     for buffer in dict.fromkeys(temporaries):
         forget(buffer)
 
 
-def _sizes(emitter: Emitter, attention: Attention) -> dict[str, Index]:
-    """The sizes of all axes."""
-    sizes: dict[str, Index] = {}
-    for op in attention.ops:
-        for dim, name in enumerate(axes_of(op) or ()):
-            known = sizes.get(name)
-            if known is None or (not isinstance(known, int) and isinstance(_static(op, dim), int)):
-                sizes[name] = extent(emitter, op, dim)
-    return sizes
+def _widths(attention: Attention, maker: KernelMaker) -> list[int]:
+    """How many neighboring features of queries, keys, values and results can be accessed at once."""
 
+    def aligned(source: Source, feature: str) -> int:
+        dim = source.dim(feature)
+        size = static_extent(source.op, dim)
+        if not is_dense(memref_type(source.operand)) or not starts_aligned(source.operand, maker.unaligned):
+            return 1
+        return widest_load(source.map, source.shape, dim, size, element_bytes(source.element))
 
-def _static(op: linalg.GenericOp, dim: int) -> int | None:
-    for operand, map_ in zip(op.operands, maps_of(op), strict=True):
-        shape = operand.type.get_shape() if is_memref(operand.type) else ()
-        for result, size in zip(map_.results, shape, strict=False):
-            if isinstance(result, AffineDimExpr) and result.position == dim and size >= 0:
-                return size
-    return None
+    sources, op = attention.sources, attention.result
+    if sources is None:
+        return []
+    result = Source(op, op.outputs[0], maps_of(op)[-1], 1.0)
+    features = (FEATURE, FEATURE, OUTPUT, OUTPUT)
+    return [aligned(source, feature) for source, feature in zip((*sources, result), features, strict=True)]
 
 
 class _AttentionKernel:
@@ -251,11 +200,12 @@ class _AttentionKernel:
         self.attention = attention
         self.queries = queries
         self.threads = queries // ROWS * LANES
+        self.bodies = StageBodies()
 
     def emit(self) -> None:
         """The queries, the loop over blocks of keys, the results."""
         inner, attention = self.emitter, self.attention
-        self.sizes = _sizes(inner, attention)
+        self.sizes = sizes_of(inner, attention)
         features, outputs = self.sizes[FEATURE], self.sizes[OUTPUT]
         assert isinstance(features, int) and isinstance(outputs, int)
         self.columns = -(-outputs // LANES)
@@ -281,12 +231,10 @@ class _AttentionKernel:
     def _key_limit(self) -> Index:
         """Behind the last key that a query of this block sees."""
         inner, keys = self.emitter, self.sizes[COLUMN]
-        blocks = self.attention.maxima.attributes.get(BLOCKS)
-        limit = blocks.data.get("limit") if isinstance(blocks, DictionaryAttr) else None
-        if not isinstance(limit, StringAttr):
+        if self.attention.limit is None:
             return keys
         end = inner.add(self.first, self.queries)
-        if limit.data == "end":
+        if self.attention.limit == "end":
             end = inner.add(end, inner.subtract(keys, self.sizes[ROW]))
         return inner.maximum(inner.minimum(end, keys), 0)
 
@@ -300,27 +248,27 @@ class _AttentionKernel:
         def load(inner: Emitter, flat: SSAValue) -> None:
             row, feature = inner.divide(flat, features), inner.remainder(flat, features)
             place = inner.minimum(inner.add(self.first, row), inner.subtract(self.sizes[ROW], 1))
-            value = self._result(inner, self.attention.query, {**self.outer, ROW: place, FEATURE: feature}, {})
+            value = self.bodies.result(inner, self.attention.query, {**self.outer, ROW: place, FEATURE: feature}, {})
             cell = inner.add(inner.multiply(feature, self.queries + PADDING), row)
             inner.store(value, self.query_tile, [cell])
 
         self._fill(self.emitter, self.queries * features, load)
 
     def _load_keys(self, emitter: Emitter, start: SSAValue, features: int) -> None:
-        factor = _other_factor(self.attention.scores, self.attention.query)
+        factor = other_factor(self.attention.scores, self.attention.query)
         assert factor is not None
 
         def load(inner: Emitter, flat: SSAValue) -> None:
             key, feature = inner.divide(flat, features), inner.remainder(flat, features)
             place = inner.minimum(inner.add(start, key), inner.subtract(self.sizes[COLUMN], 1))
             at = {**self.outer, ROW: self.first, COLUMN: place, FEATURE: feature}
-            value = self._value(inner, self.attention.scores, factor, at, {})
+            value = self.bodies.value(inner, self.attention.scores, factor, at, {})
             inner.store(value, self.tile, [inner.add(inner.multiply(feature, KEYS + PADDING), key)])
 
         self._fill(emitter, KEYS * features, load)
 
     def _load_values(self, emitter: Emitter, start: SSAValue, outputs: int) -> None:
-        factor = _other_factor(self.attention.mixture, self.attention.weights)
+        factor = other_factor(self.attention.mixture, self.attention.weights)
         assert factor is not None
         width = LANES * self.columns
 
@@ -333,7 +281,7 @@ class _AttentionKernel:
                 COLUMN: place,
                 OUTPUT: output if width == outputs else inner.minimum(output, outputs - 1),
             }
-            value = self._value(inner, self.attention.mixture, factor, at, {})
+            value = self.bodies.value(inner, self.attention.mixture, factor, at, {})
             # The weight of a key that does not exist is 0, which is not enough for a value that is infinite.
             exists = inner.compare("ult", inner.add(start, key), self.sizes[COLUMN])
             value = inner.value(arith.SelectOp(exists, value, inner.scalar_constant(0.0, f32)))
@@ -366,7 +314,7 @@ class _AttentionKernel:
                 at = {**self.outer, ROW: self.safe_rows[number], COLUMN: key}
                 masked = self._masked(emitter, at, score)
                 row.append(masked)
-                above = self._result(emitter, self.attention.maxima, at, self._known_score(masked), largest)
+                above = self.bodies.result(emitter, self.attention.maxima, at, self._known_score(masked), largest)
                 largest = emitter.value(arith.SelectOp(inside, above, largest))
             largest = emitter.value(arith.MaximumfOp(largest, maxima[number]))
             largest = emitter.value(SubgroupReduceOp("maximumf", largest, LANES))
@@ -378,7 +326,7 @@ class _AttentionKernel:
             for column, (key, inside, score) in enumerate(zip(safe_keys, exists, row, strict=True)):
                 at = {**self.outer, ROW: self.safe_rows[number], COLUMN: key}
                 known = {**self._known_score(score), self.attention.maxima: base}
-                weight = self._result(emitter, self.attention.weights, at, known)
+                weight = self.bodies.result(emitter, self.attention.weights, at, known)
                 weight = emitter.value(arith.SelectOp(inside, weight, zero))
                 total = emitter.value(arith.AddfOp(total, weight))
                 place = emitter.multiply(emitter.add(self.lane, column * LANES), self.queries + PADDING)
@@ -420,7 +368,7 @@ class _AttentionKernel:
 
     def _masked(self, emitter: Emitter, at: Mapping[str, Index], score: SSAValue) -> SSAValue:
         masked = self.attention.masked
-        return score if masked is None else self._result(emitter, masked, at, {self.attention.scores: score})
+        return score if masked is None else self.bodies.result(emitter, masked, at, {self.attention.scores: score})
 
     def _mixed(self, emitter: Emitter, results: Sequence[SSAValue]) -> Sequence[SSAValue]:
         """Weighted values added to the results."""
@@ -455,8 +403,8 @@ class _AttentionKernel:
                     }
 
                     def store(deep: Emitter, at: Mapping[str, Index] = at, known: Known = known) -> None:
-                        value = self._result(deep, op, at, known)
-                        positions = self._positions(op, at)
+                        value = self.bodies.result(deep, op, at, known)
+                        positions = self.bodies.positions(op, at)
                         cell = [emit_affine(deep, one, positions) for one in maps_of(op)[-1].results]
                         deep.store(value, op.outputs[0], cell)
 
@@ -466,67 +414,3 @@ class _AttentionKernel:
                         emitter.branch(emitter.compare("ult", output, outputs), store)
 
             inner.branch(inner.compare("ult", self.rows[number], self.sizes[ROW]), row)
-
-    # Bodies
-
-    def _positions(self, op: linalg.GenericOp, at: Mapping[str, Index]) -> list[Index]:
-        return [at.get(name, 0) for name in axes_of(op) or ()]
-
-    def _result(
-        self,
-        emitter: Emitter,
-        op: linalg.GenericOp,
-        at: Mapping[str, Index],
-        known: Known,
-        accumulator: SSAValue | None = None,
-    ) -> SSAValue:
-        """What a stage's body gives somewhere; `known` are the elements that other stages have computed."""
-        terminator = body_block(op).last_op
-        assert terminator is not None
-        return self._value(emitter, op, terminator.operands[0], at, known, accumulator)
-
-    def _value(
-        self,
-        emitter: Emitter,
-        op: linalg.GenericOp,
-        value: SSAValue,
-        at: Mapping[str, Index],
-        known: Known,
-        accumulator: SSAValue | None = None,
-    ) -> SSAValue:
-        """A value of a stage's body somewhere: what it needs is emitted, and no more."""
-        block, positions, maps = body_block(op), self._positions(op, at), maps_of(op)
-        buffers = {source.outputs[0]: element for source, element in known.items()}
-        found: dict[SSAValue, SSAValue] = {}
-
-        def of(wanted: SSAValue) -> SSAValue:
-            if wanted in found:
-                return found[wanted]
-            owner = wanted.owner
-            if isinstance(owner, Block):
-                if owner is not block:
-                    return wanted
-                number = block.args.index(wanted)  # pyright: ignore[reportArgumentType]
-                operand = op.operands[number]
-                if number >= len(op.inputs) and accumulator is not None:
-                    found[wanted] = accumulator
-                elif operand in buffers:
-                    found[wanted] = buffers[operand]
-                else:
-                    found[wanted] = argument_at(emitter, operand, maps[number], positions)
-                return found[wanted]
-            if owner.parent_block() is not block:
-                return wanted
-            if isinstance(owner, linalg.IndexOp):
-                found[wanted] = emitter.index(positions[owner.dim.value.data])
-                return found[wanted]
-            copy = owner.clone({operand: of(operand) for operand in owner.operands})
-            for inner in [inner for inner in copy.walk() if isinstance(inner, linalg.IndexOp)]:
-                inner.result.replace_all_uses_with(emitter.index(positions[inner.dim.value.data]))
-                inner.detach()
-                inner.erase()
-            emitter.append(copy)
-            found.update(zip(owner.results, copy.results, strict=True))
-            return found[wanted]
-
-        return of(value)

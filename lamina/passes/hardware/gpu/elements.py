@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from xdsl.dialects.builtin import DYNAMIC_INDEX, MemRefType, NoneAttr
 from xdsl.ir import SSAValue
 from xdsl.ir.affine import AffineMap
 
 from lamina.dialects.hardware import gpu
-from lamina.dialects.loop import memref
+from lamina.dialects.loop import arith, memref
 from lamina.dialects.loop.types import is_memref
 from lamina.dialects.tensor import linalg
 from lamina.passes.hardware.gpu.alignment import has_vectors, is_dense, load_many, starts_aligned, store_many
@@ -40,6 +40,9 @@ def outline_elements(maker: KernelMaker, op: StructuredOp) -> None:
     →
         6 blocks of 256 threads, four elements each: where all four are inside, four loads, four bodies, four stores,
         which LLVM makes one load and one store of 128 bits; at the end of the buffer one by one
+
+    Where rows are not one piece of memory and their length is dynamic, the kernel asks whether it is a multiple of what
+    a thread has; where it is not, threads have as many elements that lie a grid apart, one by one.
 
     Reductions run in sequence in the thread that has the position.
     """
@@ -82,14 +85,15 @@ def vector_of(op: StructuredOp) -> int:
     if is_flat(op):
         return vector
     sizes = static_extents(op)
-    if not sizes or sizes[-1] is None:
+    if not sizes:
         return 1
     maps = maps_of(op)
     last = AffineMap.identity(len(sizes)).results[-1]
     outputs = maps[len(op.inputs) :]
     if any(not map_.results or map_.results[-1] != last for map_ in outputs):
         return 1
-    while vector > 1 and sizes[-1] % vector:
+    size = sizes[-1]
+    while vector > 1 and size is not None and size % vector:
         vector //= 2
     return vector
 
@@ -114,6 +118,9 @@ class _Elements:
         self.op = op
         self.vector = vector
         self.flat = is_flat(op)
+        sizes = static_extents(op)
+        self.asks = not self.flat and bool(sizes) and sizes[-1] is None
+        """Whether chunks are of one row is only known when the kernel runs."""
         self.wide = [is_aligned and self._is_wide(number) for number, is_aligned in enumerate(aligned)]
 
     def _is_wide(self, number: int) -> bool:
@@ -128,8 +135,7 @@ class _Elements:
         size = memref_type(operand).get_shape()[-1]
         return (
             map_.results[-1] == moving
-            and size > 0
-            and size % self.vector == 0
+            and (size % self.vector == 0 if size > 0 else self.asks and size == DYNAMIC_INDEX)
             and all(rank - 1 not in result.used_dims() for result in map_.results[:-1])
         )
 
@@ -154,8 +160,49 @@ class _Elements:
 
                 inner.branch(inner.compare("ult", at, limit), one)
 
+        if self.asks:
+            self._ask(emitter, worker, limit, extents, chunk)
+            return
         end = start if whole else emitter.add(start, self.vector - 1)
         emitter.branch(emitter.compare("ult", end, limit), chunk, None if whole else rest)
+
+    def _ask(
+        self,
+        emitter: Emitter,
+        worker: SSAValue,
+        limit: Index,
+        extents: Sequence[Index],
+        chunk: Callable[[Emitter], None],
+    ) -> None:
+        """A chunk where rows are whole chunks, else elements one by one."""
+        buffers = list(self.op.operands)
+        lengths = [extents[-1]]
+        for buffer, wide in zip(buffers, self.wide, strict=True):
+            if wide:
+                lengths.append(emitter.size(buffer, memref_type(buffer).get_num_dims() - 1))
+        rests = [emitter.remainder(length, self.vector) for length in dict.fromkeys(lengths)]
+        divides = emitter.compare("eq", 0, 0)
+        for rest in rests:
+            if rest != 0:
+                divides = emitter.value(arith.AndIOp(divides, emitter.compare("eq", rest, 0)))
+        start = emitter.multiply(worker, self.vector)
+        stride = emitter.ceil_divide(limit, self.vector)
+
+        def together(inner: Emitter) -> None:
+            inner.branch(inner.compare("ult", start, limit), chunk)
+
+        def apart(inner: Emitter) -> None:
+            for number in range(self.vector):
+                flat = inner.index(inner.add(worker, inner.multiply(stride, number)))
+
+                def one(nested: Emitter, flat: SSAValue = flat) -> None:
+                    self._chunk(nested, buffers, [delinearized(nested, flat, extents)])
+
+                inside = inner.compare("ult", flat, limit)
+                owned = inner.value(arith.AndIOp(inside, inner.compare("ult", worker, stride)))
+                inner.branch(owned, one)
+
+        emitter.branch(divides, together, apart)
 
     def _one_axis(self, emitter: Emitter, buffer: SSAValue, total: Index) -> SSAValue:
         if not is_memref(buffer.type) or buffer.type.get_num_dims() < 2:

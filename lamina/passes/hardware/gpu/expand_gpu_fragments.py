@@ -14,11 +14,13 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.rewriter import Rewriter
 
 from lamina.diagnostics import LaminaError, error_at, location_text
-from lamina.dialects.hardware import gpu, nvgpu
+from lamina.dialects.hardware import amdgpu, gpu, nvgpu
 from lamina.dialects.hardware.gpu_target import GpuDescription, gpu_target_of
 from lamina.dialects.loop import arith, scf, vector
 from lamina.dialects.loop.types import is_vector
 from lamina.passes.base import LaminaPass
+from lamina.passes.hardware.gpu.emulated_matrix_cores import emulated_matrix_core
+from lamina.passes.hardware.gpu.emulated_warpgroups import expand_warpgroups
 from lamina.passes.hardware.gpu.stages import delinearized, workgroup_type
 from lamina.passes.loop.emitter import INDEX, Constants, Emitter, Index, memref_type
 from lamina.passes.loop.plan_arena import element_bytes
@@ -46,6 +48,7 @@ class ExpandGpuFragmentsPass(LaminaPass):
         %d = scf.for %k = 0 to 16 iter_args(%c) { rows of %a, columns of %b from the threads that have them; math.fma }
         gpu.barrier
 
+    - `amdgpu.mfma`, `amdgpu.wmma`: the same with their layouts, for waves of 64 and of 32 lanes.
     - `nvgpu.ldmatrix`: threads tell each other the addresses of their rows.
     - `nvgpu.device_async_copy`: the elements are copied at once; groups and waits are nothing then.
 
@@ -62,6 +65,7 @@ class ExpandGpuFragmentsPass(LaminaPass):
         if not kernels:
             return
         target = gpu_target_of(op)
+        expand_warpgroups(op, target)
         for kernel in kernels:
             _Expander(kernel, target).run()
 
@@ -85,7 +89,18 @@ def _has_copies(op: Operation, target: GpuDescription) -> bool:
     return target.copy >= (op.bytes if isinstance(op, nvgpu.AsyncCopyOp) else 1)
 
 
+def _has_matrix_core(op: Operation, target: GpuDescription) -> bool:
+    return (
+        isinstance(op, amdgpu.MatrixCoreOp)
+        and target.kind == "amdgcn"
+        and target.instruction == op.KIND
+        and str(op.key[1]) in target.fragment_types.split()
+    )
+
+
 NATIVE: Mapping[type[Operation], Callable[[Operation, GpuDescription], bool]] = {
+    amdgpu.MfmaOp: _has_matrix_core,
+    amdgpu.WmmaOp: _has_matrix_core,
     nvgpu.MmaSyncOp: _has_fragment,
     nvgpu.LdMatrixOp: _has_tiles,
     nvgpu.AsyncCopyOp: _has_copies,
@@ -106,6 +121,8 @@ class _Expander:
         self.scratch: dict[tuple[str, Attribute, int], SSAValue] = {}
         self.thread: SSAValue | None = None
         self.expansions: Mapping[type[Operation], Callable[[Emitter, Operation], SSAValue | None]] = {
+            amdgpu.MfmaOp: self._matrix_core,
+            amdgpu.WmmaOp: self._matrix_core,
             nvgpu.MmaSyncOp: self._mma,
             nvgpu.LdMatrixOp: self._ldmatrix,
             nvgpu.AsyncCopyOp: self._copy,
@@ -130,8 +147,10 @@ class _Expander:
         self._check_shared()
 
     def _check_threads(self, op: Operation) -> None:
-        if isinstance(op, nvgpu.MmaSyncOp | nvgpu.LdMatrixOp) and self.kernel.threads % WARP:
-            raise error_at(op, f"takes whole warps of {WARP} threads, its kernel has {self.kernel.threads} threads")
+        lanes = op.core.lanes if isinstance(op, amdgpu.MatrixCoreOp) else WARP
+        takes_warps = isinstance(op, amdgpu.MatrixCoreOp | nvgpu.MmaSyncOp | nvgpu.LdMatrixOp)
+        if takes_warps and self.kernel.threads % lanes:
+            raise error_at(op, f"takes whole warps of {lanes} threads, its kernel has {self.kernel.threads} threads")
 
     def _check_shared(self) -> None:
         types = [memref_type(one) for one in self.kernel.workgroup]
@@ -168,6 +187,9 @@ class _Expander:
         return thread, emitter.subtract(thread, lane), emitter.divide(lane, 4), emitter.remainder(lane, 4)
 
     # Ops
+
+    def _matrix_core(self, emitter: Emitter, op: Operation) -> SSAValue | None:
+        return emulated_matrix_core(emitter, op, self._shared) if isinstance(op, amdgpu.MatrixCoreOp) else None
 
     def _mma(self, emitter: Emitter, op: Operation) -> SSAValue | None:
         if not isinstance(op, nvgpu.MmaSyncOp):

@@ -69,6 +69,8 @@ class KernelMaker:
         self.target = target
         self.unaligned: set[SSAValue] = set()
         """Arguments of the function that may start elsewhere than at a multiple of 16 bytes."""
+        self.in_place: set[SSAValue] = set()
+        """Those that share their buffer with another argument in some call."""
         self.constants = Constants(self.block)
         self.base = function.sym_name.data
         self.count = 0

@@ -23,9 +23,11 @@ from lamina.passes.graph.inline_calls import inline
 from lamina.passes.hardware.gpu.alignment import unaligned_arguments
 from lamina.passes.hardware.gpu.attention import ATTENTION, outline_attention
 from lamina.passes.hardware.gpu.elements import outline_elements
+from lamina.passes.hardware.gpu.in_place import updated_in_place
 from lamina.passes.hardware.gpu.kernel import KERNELS, KernelMaker
 from lamina.passes.hardware.gpu.products import PRODUCT, outline_product
 from lamina.passes.hardware.gpu.reductions import Reduction, outline_reduction
+from lamina.passes.hardware.gpu.row_shapes import static_extents
 from lamina.passes.hardware.gpu.rows import outline_rows, stages_of
 from lamina.passes.hardware.gpu.scans import Scan, outline_scan
 from lamina.passes.hardware.gpu.scatters import outline_scatter, scatters_of
@@ -39,11 +41,15 @@ from lamina.passes.loop.cleanup import erase_dead_ops
 from lamina.passes.loop.emitter import memref_type
 from lamina.passes.loop.plan_arena import element_bytes
 from lamina.passes.loop.stages import Group, find_groups
-from lamina.passes.loop.structured import Schedule, StructuredOp, is_structured, iterators_of, require_buffers
+from lamina.passes.loop.structured import Schedule, StructuredOp, axes_of, is_structured, iterators_of, require_buffers
 from lamina.passes.loop.tile import MAX_TEMPORARY_BYTES, tile_rows
 
 CONTAINER = "gpu.container_module"
 ROW_THREADS, LEAST_THREADS = 256, 32
+
+LONG_ROW, LONG_SEARCHED_ROW = 1 << 16, 1 << 12
+"""Positions of a stage on one row from which on one block of threads is too slow for it, where it reads what is next to
+it and where it looks for what it reads, as a sort does; with fewer rows than processors."""
 
 KINDS: Mapping[str, Callable[[KernelMaker, linalg.GenericOp], None]] = {
     PRODUCT: outline_product,
@@ -79,10 +85,10 @@ class OutlineGpuKernelsPass(LaminaPass):
         target = gpu_target_of(op)
         device = gpu.ModuleOp(KERNELS, Block())
         functions = [one for one in op.ops if isinstance(one, func.FuncOp) and one.body.blocks]
-        unaligned = unaligned_arguments(op)
+        unaligned, in_place = unaligned_arguments(op), updated_in_place(op)
         for function in functions:
             outliner = _Outliner(function, device, target)
-            outliner.unaligned = unaligned
+            outliner.unaligned, outliner.in_place = unaligned, in_place
             outliner.run()
         self.count("kernels", len(list(device.body.block.ops)))
         _inline_kernel_functions(op, functions)
@@ -165,6 +171,8 @@ class _Outliner(KernelMaker):
         reduction = Reduction.of(generics[0]) if len(generics) == 1 else None
         if reduction is not None and (not reduction.along_rows or reduction.splits > 1):
             return False
+        if self._needs_more_blocks(group):
+            return False
         total = 0
         for buffer, dropped in group.temporaries().items():
             type_ = memref_type(buffer)
@@ -172,6 +180,22 @@ class _Outliner(KernelMaker):
             size = 0 if DYNAMIC_INDEX in shape else prod(shape) * element_bytes(type_.get_element_type())
             total += size if size <= MAX_TEMPORARY_BYTES else 0
         return total + 8 * ROW_THREADS <= self.target.shared_memory
+
+    def _needs_more_blocks(self, group: Group) -> bool:
+        """Whether rows are so few and so long that their stages go over all of the device one by one."""
+        rows, longest, reads = 1, 0, False
+        for op in group.ops:
+            if not isinstance(op, linalg.GenericOp):
+                continue
+            names, sizes = axes_of(op) or [], static_extents(op)
+            own = [size for name, size in zip(names, sizes, strict=True) if name in group.schedule.parallel]
+            inner = [size for name, size in zip(names, sizes, strict=True) if name not in group.schedule.parallel]
+            if None in sizes:
+                return False
+            rows = max(rows, prod(size for size in own if size is not None))
+            longest = max(longest, prod(size for size in inner if size is not None))
+            reads = reads or any(one.name == "memref.load" for one in op.body.walk())
+        return rows < self.target.processors and longest > (LONG_SEARCHED_ROW if reads else LONG_ROW)
 
     def _outline_rows(self, loop: scf.ForallOp) -> None:
         stages = stages_of(loop)

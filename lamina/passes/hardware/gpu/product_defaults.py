@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, prod
 
-from xdsl.dialects.builtin import BFloat16Type, Float16Type, Float32Type
+from xdsl.dialects.builtin import BFloat16Type, Float16Type, Float32Type, bf16, f16, f32
 from xdsl.ir import Attribute, SSAValue
 
 from lamina.dialects.hardware.gpu_target import GpuDescription
@@ -15,7 +15,15 @@ from lamina.dialects.loop import arith
 from lamina.dialects.loop.types import is_tensor
 from lamina.dialects.tensor import linalg
 from lamina.passes.hardware.gpu.product_loads import MOST_BYTES, widest_load
-from lamina.passes.hardware.gpu.product_schedule import ProductSchedule
+from lamina.passes.hardware.gpu.product_matrix_cores import matrix_core_shape, matrix_core_shapes
+from lamina.passes.hardware.gpu.product_schedule import WARPGROUP_LINE, WARPGROUPS, ProductSchedule
+from lamina.passes.hardware.gpu.product_warpgroups import (
+    BARRIER_ROOM,
+    SWIZZLED_BYTES,
+    MapAxes,
+    map_axes,
+    suits_warpgroups,
+)
 from lamina.passes.loop.plan_arena import element_bytes
 from lamina.passes.tensor.schedules.stage_view import StageView, plain_dims
 
@@ -39,6 +47,13 @@ FRAGMENT_SHAPES: tuple[tuple[tuple[int, int, int], tuple[int, int]], ...] = (
     ((16, 64, 64), (16, 16)),
 )
 """Blocks and the warps' parts; with f32 factors half the depth."""
+
+WARPGROUP_SHAPES: tuple[tuple[tuple[int, int], tuple[int, int]], ...] = (
+    ((128, 256), (64, 256)),
+    ((128, 128), (64, 128)),
+    ((64, 128), (64, 128)),
+)
+"""Blocks and the warpgroups' parts; the depth is 128 bytes."""
 
 TYPE_NAMES: tuple[tuple[type[Attribute], str], ...] = ((Float16Type, "f16"), (BFloat16Type, "bf16"))
 
@@ -124,11 +139,16 @@ def default_schedule(view: ProductView, target: GpuDescription) -> ProductSchedu
     fitting = [one for one in _candidates(view, target) if _fits(one, view, target)]
     if not fitting:
         return None
-    chosen = next((one for one in fitting if _blocks(one, view) >= target.processors), None)
+    chosen = next((one for one in fitting if _blocks(one, view) >= _enough(one, target)), None)
     if chosen is not None:
         return chosen
     least = min(fitting, key=lambda one: (_work(one, view), -prod(one.block[:2])))
     return replace(least, split=_split(least, view, target))
+
+
+def _enough(schedule: ProductSchedule, target: GpuDescription) -> int:
+    """Blocks that keep the target busy; warpgroups are so fast that a quarter of it may be idle."""
+    return target.processors * 3 // 4 if schedule.instruction == WARPGROUPS else target.processors
 
 
 def _candidates(view: ProductView, target: GpuDescription) -> Iterator[ProductSchedule]:
@@ -138,6 +158,34 @@ def _candidates(view: ProductView, target: GpuDescription) -> Iterator[ProductSc
     axes = view.names(view.rows), view.names(view.columns), view.names(view.depth)
     total = view.stage.op.outputs[0].type
     sums = total.get_element_type() if is_tensor(total) else total
+    core = matrix_core_shape(target, element, sums)
+    if core is not None:
+        for block, warp in matrix_core_shapes(target, each):
+            yield ProductSchedule(
+                *axes,
+                block=block,
+                warp=warp,
+                fragment=core,
+                instruction=target.instruction,
+                vector=(_line(widest[0], block[2]), _line(widest[1], block[2])),
+                row_padding=MOST_BYTES // each,
+                stages=2,
+            )
+        return
+    if target.instruction == WARPGROUPS and element in _factors_of(target) and _suits_warpgroups(view, sums):
+        for block, warp in WARPGROUP_SHAPES:
+            if view.size(view.rows) >= warp[0]:
+                deep = WARPGROUP_LINE // each
+                yield ProductSchedule(
+                    *axes,
+                    block=(*block, deep),
+                    warp=warp,
+                    fragment=(warp[0], warp[1], deep // 4),
+                    instruction=WARPGROUPS,
+                    vector=widest,
+                    stages=_warpgroup_stages(sum(block), target),
+                    asynchronous=True,
+                )
     fragment = _fragment(element, sums, target)
     copies = min(widest) * each >= 4 and target.copy > 0
     if fragment is not None:
@@ -149,7 +197,10 @@ def _candidates(view: ProductView, target: GpuDescription) -> Iterator[ProductSc
                 warp=warp,
                 fragment=fragment,
                 vector=widest,
-                row_padding=MOST_BYTES // each,
+                # Lines of 64 bytes, padded, are stored with conflicts, and take a fifth more; tf32 fragments are read
+                # element by element, for which addresses of swizzled places take too many registers.
+                swizzle=each == SWIZZLED_BYTES,
+                row_padding=0 if each == SWIZZLED_BYTES else MOST_BYTES // each,
                 stages=_stages(block[0] + block[1], deep, each, target) if copies else 2,
                 asynchronous=copies,
             )
@@ -157,6 +208,31 @@ def _candidates(view: ProductView, target: GpuDescription) -> Iterator[ProductSc
     for block, tile in MULTIPLY_ADD_SHAPES:
         vector = _line(widest[0], block[2]), _line(widest[1], block[2])
         yield ProductSchedule(*axes, block=block, tile=tile, vector=vector, row_padding=MOST_BYTES // each, stages=2)
+
+
+def _factors_of(target: GpuDescription) -> Sequence[Attribute]:
+    """The elements that the target's matrix units multiply."""
+    names = target.fragment_types.split()
+    return [kind for name, kind in (("f16", f16), ("bf16", bf16), ("tf32", f32)) if name in names]
+
+
+def _suits_warpgroups(view: ProductView, sums: Attribute) -> bool:
+    """Whether tensor maps can bring the factors, and warpgroups multiply them."""
+    if sums != f32:
+        return False
+    found: list[MapAxes | None] = []
+    for number, side in enumerate((view.rows, view.columns)):
+        operand, map_ = view.stage.op.inputs[view.factors[number]], view.stage.maps[view.factors[number]]
+        shape = operand.type.get_shape() if is_tensor(operand.type) else ()
+        found.append(map_axes(map_, shape, side, view.depth, element_bytes(view.element(number))))
+    return suits_warpgroups(found, view.element(0))
+
+
+def _warpgroup_stages(sides: int, target: GpuDescription) -> int:
+    """Up to four stages; where three leave room for another block of threads beside this one, no more than those."""
+    one = sides * WARPGROUP_LINE
+    beside = (target.shared_memory // 2 - BARRIER_ROOM) // one
+    return min(4, beside if beside >= 3 else (target.shared_memory - BARRIER_ROOM) // one)
 
 
 def _line(widest: int, size: int) -> int:

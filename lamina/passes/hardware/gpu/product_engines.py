@@ -13,6 +13,7 @@ from xdsl.ir import Attribute, SSAValue
 from lamina.dialects.hardware.nvgpu import FRAGMENTS, LdMatrixOp, MmaSyncOp
 from lamina.dialects.loop import arith, vector
 from lamina.dialects.loop.types import is_vector
+from lamina.passes.hardware.gpu.product_loads import shared_place
 from lamina.passes.hardware.gpu.product_schedule import ProductSchedule
 from lamina.passes.loop.emitter import Emitter, Index, memref_type, scalar_attribute, vector_of
 from lamina.passes.loop.plan_arena import element_bytes
@@ -123,6 +124,7 @@ class Fragments:
             raise ValueError("the schedule has no fragments")
         self.shape = schedule.fragment
         self.kept = kept
+        self.swizzle = schedule.swizzle
         self.factor = factor
         self.depth = schedule.block[2]
         self.registers = FRAGMENTS[self.shape, factor, total]
@@ -218,8 +220,12 @@ class Fragments:
     def _matrix(
         self, emitter: Emitter, buffer: SSAValue, at: Sequence[Index], count: int, *, transpose: bool
     ) -> SSAValue:
-        indices = [emitter.index(index) for index in at]
+        indices = [emitter.index(index) for index in self._place(emitter, buffer, at)]
         return emitter.value(LdMatrixOp(buffer, indices, count, transpose=transpose))
+
+    def _place(self, emitter: Emitter, buffer: SSAValue, at: Sequence[Index]) -> list[Index]:
+        slot, line, column = at
+        return [slot, *shared_place(emitter, buffer, line, column, swizzle=self.swizzle)]
 
     def _scattered(
         self,
@@ -236,7 +242,7 @@ class Fragments:
             side = emitter.add(emitter.add(start, self.group), along_side)
             deep = emitter.add(self.member, depth + along_depth)
             at = [slot, side, deep] if self.kept[buffer] else [slot, deep, side]
-            elements.append(emitter.load(buffer, at))
+            elements.append(emitter.load(buffer, self._place(emitter, buffer, at)))
         return emitter.value(vector.FromElementsOp(elements, vector_of((len(elements), 1), self.factor)))
 
 

@@ -13,6 +13,7 @@ from xdsl.ir.affine import AffineDimExpr, AffineMap
 from lamina.dialects.hardware.nvgpu import AsyncCopyOp
 from lamina.dialects.loop import arith, vector
 from lamina.passes.hardware.gpu.stages import delinearized
+from lamina.passes.hardware.gpu.swizzle import swizzled
 from lamina.passes.loop.emitter import Emitter, Index, memref_type, scalar_attribute, vector_of
 from lamina.passes.loop.plan_arena import element_bytes
 from lamina.passes.loop.structured import emit_affine, linear
@@ -118,6 +119,8 @@ class FactorLoader:
     threads: int
     before: Sequence[int] = ()
     """Where the factor is read as if it were padded: positions before the first of every axis."""
+    swizzle: bool = False
+    """Whether chunks of 16 bytes of a line of shared memory change places."""
 
     def __post_init__(self) -> None:
         self._placed: list[tuple[Index, Index, SSAValue | None]] = []
@@ -218,13 +221,13 @@ class FactorLoader:
 
     def _store(self, emitter: Emitter, chunk: Chunk, value: SSAValue, slot: Index) -> None:
         if self.vector == 1:
-            emitter.store(value, self.shared, self._place(chunk, slot))
+            emitter.store(value, self.shared, self._place(emitter, chunk, slot))
         elif self.along_depth == self.keeps_rows:
-            aligned_store(emitter, value, self.shared, self._place(chunk, slot), self.vector)
+            aligned_store(emitter, value, self.shared, self._place(emitter, chunk, slot), self.vector)
         else:
             for number in range(self.vector):
                 element = emitter.value(vector.ExtractOp(value, [number], self.element))
-                emitter.store(element, self.shared, self._place(chunk, slot, number, emitter))
+                emitter.store(element, self.shared, self._place(emitter, chunk, slot, number))
 
     def copy(self, emitter: Emitter, chunk: Chunk, slot: Index) -> SSAValue | None:
         """Begin to copy a chunk to shared memory; the copy's token, None where not every thread copies."""
@@ -233,18 +236,19 @@ class FactorLoader:
             sizes = emitter.index(self.vector), emitter.index(0)
             present = emitter.value(arith.SelectOp(chunk.inside, *sizes))
 
-        cell, place = ([emitter.index(index) for index in at] for at in (chunk.cell, self._place(chunk, slot)))
+        cell, place = ([emitter.index(index) for index in at] for at in (chunk.cell, self._place(emitter, chunk, slot)))
         op = AsyncCopyOp(self.factor, cell, self.shared, place, self.vector, present)
         if chunk.guard is None:
             return emitter.value(op)
         emitter.branch(chunk.guard, lambda inner: _append(inner, op))
         return None
 
-    def _place(self, chunk: Chunk, slot: Index, shift: int = 0, emitter: Emitter | None = None) -> list[Index]:
+    def _place(self, emitter: Emitter, chunk: Chunk, slot: Index, shift: int = 0) -> list[Index]:
         side, deep = chunk.side, chunk.deep
-        if emitter is not None and shift:
+        if shift:
             side, deep = (side, emitter.add(deep, shift)) if self.along_depth else (emitter.add(side, shift), deep)
-        return [slot, side, deep] if self.keeps_rows else [slot, deep, side]
+        line, column = (side, deep) if self.keeps_rows else (deep, side)
+        return [slot, *shared_place(emitter, self.shared, line, column, swizzle=self.swizzle)]
 
 
 def _append(emitter: Emitter, op: Operation) -> None:
@@ -256,6 +260,17 @@ def _first_unless(emitter: Emitter, inside: SSAValue | None, flat: Index) -> Ind
     if inside is None:
         return flat
     return emitter.value(arith.SelectOp(inside, emitter.index(flat), emitter.index(0)))
+
+
+def shared_place(
+    emitter: Emitter, shared: SSAValue, line: Index, column: Index, *, swizzle: bool
+) -> tuple[Index, Index]:
+    """Where an element lies in a stage of a factor's shared memory."""
+    if not swizzle:
+        return line, column
+    type_ = memref_type(shared)
+    each = element_bytes(type_.get_element_type())
+    return line, swizzled(emitter, line, column, each, type_.get_shape()[-1] * each)
 
 
 def shared_shape(block: int, block_depth: int, stages: int, padding: int, *, keeps_rows: bool) -> list[int]:

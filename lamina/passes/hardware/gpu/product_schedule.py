@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, IntegerAttr, StringAttr, i64
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, IntegerAttr, StringAttr, UnitAttr, i64
 from xdsl.ir import Attribute, Operation
 
 from lamina.diagnostics import LaminaError, error_at
@@ -17,6 +17,14 @@ from lamina.passes.loop.structured import SCHEDULE, axes_of
 PRODUCT = "gpu-product"
 """The kind of a contraction that goes block by block through shared memory."""
 
+LANES: Mapping[str, int] = {"mma": 32, "mfma": 64, "wmma": 32, "wgmma": 128}
+"""By matrix instruction, the threads that hold the fragments of one matrix."""
+
+WARPGROUPS = "wgmma"
+"""The instruction of four warps that reads both factors from shared memory, where tensor maps have put them."""
+WARPGROUP_LINE = 128
+"""Bytes of a line of a factor that such an instruction reads: the depth of a block."""
+
 OWN_REGISTERS = 40
 """What a thread needs besides sums and operands: positions, addresses, loop counters."""
 
@@ -26,11 +34,13 @@ class ProductSchedule:
     """How a product `sum over depth of a[rows, depth] * b[depth, columns]` is cut.
 
     `rows`, `columns`, `depth`: the axes that are taken as one, in order. `block`: m × n of the result and k of the sum
-    that a block of threads has at a time. `warp`: m × n of a warp, with fragments. `fragment`: m, n, k of the matrix
-    instruction (f32 factors are rounded to tf32); None: multiply-adds, a thread has `tile` m × n. `stages`: parts of
-    the sum in shared memory, one of which is multiplied while the others come. `asynchronous`: they are copied without
-    passing registers. `vector`: elements of a and b that a thread loads at a time. `row_padding`: elements that a row
-    of shared memory has more. `split`: blocks of threads that share one sum, each with a part of the depth.
+    that a block of threads has at a time. `warp`: m × n of a warp (wgmma: of four), with fragments. `fragment`: m, n, k
+    of the matrix `instruction`, one of `LANES` (mma and wgmma round f32 factors to tf32); None: multiply-adds, a thread
+    has `tile` m × n. `stages`: parts of the sum in shared memory, one of which is multiplied while the others come.
+    `asynchronous`: they are copied without passing registers. `vector`: elements of a and b that a thread loads at a
+    time. `row_padding`: elements that a row of shared memory has more; `swizzle`: instead, chunks of 16 bytes change
+    places from row to row (`swizzle.py`), as they always do for wgmma. `split`: blocks of threads that share one sum,
+    each with a part of the depth.
     """
 
     rows: tuple[str, ...]
@@ -45,18 +55,28 @@ class ProductSchedule:
     stages: int = 1
     asynchronous: bool = False
     split: int = 1
+    instruction: str = "mma"
+    swizzle: bool = False
+
+    @property
+    def copies(self) -> str:
+        """How factors come to shared memory, where no registers are on the way."""
+        return "tensor maps" if self.instruction == WARPGROUPS else "asynchronous"
 
     def threads(self, warp_size: int) -> int:
         """Threads of a block."""
         if self.fragment is None:
             return (self.block[0] // self.tile[0]) * (self.block[1] // self.tile[1])
-        return (self.block[0] // self.warp[0]) * (self.block[1] // self.warp[1]) * warp_size
+        lanes = LANES.get(self.instruction, warp_size)
+        return (self.block[0] // self.warp[0]) * (self.block[1] // self.warp[1]) * lanes
 
     def registers(self, warp_size: int, bytes_per_element: int) -> int:
         """Registers of 32 bits that a thread needs, about: sums, operands, what is on its way, and positions."""
         threads = self.threads(warp_size)
         sums = self.block[0] * self.block[1] // threads
         operands = sum(self.tile) if self.fragment is None else sum(self.warp) // 4
+        if self.instruction == WARPGROUPS:
+            operands = 0
         staged = 0
         if self.stages > 1 and not self.asynchronous:
             staged = ceil((self.block[0] + self.block[1]) * self.block[2] * bytes_per_element / (4 * threads))
@@ -75,13 +95,17 @@ class ProductSchedule:
             entries["tile"] = _sizes("mn", self.tile)
         else:
             entries |= {"warp": _sizes("mn", self.warp), "fragment": _sizes("mnk", self.fragment)}
+            if self.instruction != "mma":
+                entries["instruction"] = StringAttr(self.instruction)
         entries |= {
             "vector": _sizes("ab", self.vector),
             "row_padding": IntegerAttr(self.row_padding, i64),
             "stages": IntegerAttr(self.stages, i64),
         }
         if self.asynchronous:
-            entries["copies"] = StringAttr("asynchronous")
+            entries["copies"] = StringAttr(self.copies)
+        if self.swizzle:
+            entries["swizzle"] = UnitAttr()
         if self.split > 1:
             entries["split"] = IntegerAttr(self.split, i64)
         return entries
@@ -107,6 +131,8 @@ class ProductSchedule:
             stages=reader.integer("stages", 1),
             asynchronous="copies" in given,
             split=reader.integer("split", 1),
+            instruction=reader.instruction(),
+            swizzle="swizzle" in given,
         )
         schedule.check(op)
         return schedule
@@ -133,9 +159,26 @@ class ProductSchedule:
                 raise error_at(op, f"its schedule has {outer} = {whole}, which {inner} = {one} does not divide")
         if self.asynchronous and self.stages < 2:
             raise error_at(op, "its schedule copies asynchronously, which takes at least 2 stages")
+        if self.swizzle and (self.row_padding or self.fragment is None or self.instruction != "mma"):
+            raise error_at(op, "its schedule has swizzle, which goes with mma, and without row_padding")
+        if self.instruction == WARPGROUPS and self.fragment is not None:
+            self._check_warpgroups(op, self.fragment)
+
+    def _check_warpgroups(self, op: Operation, fragment: tuple[int, int, int]) -> None:
+        m, n = fragment[:2]
+        if m != 64 or n != self.warp[1] or n % 8 or n > 256:
+            raise error_at(op, f"its schedule has fragment m = {m}, n = {n}; warpgroups take 64 and warp n, up to 256")
+        if self.block[0] > 256 or self.block[1] > 256:
+            raise error_at(op, f"its schedule has blocks of {self.block[0]} and {self.block[1]}, a tensor map has 256")
+        if not self.asynchronous:
+            raise error_at(op, f'its schedule has no copies = "{self.copies}", which {self.instruction} takes')
 
     def check_target(self, op: Operation, kernel: str, target: GpuDescription, bytes_per_element: int) -> None:
         """Raise LaminaError, with the kernel's name and the limit, for what the target has not."""
+        if self.instruction == WARPGROUPS and self.block[2] * bytes_per_element != WARPGROUP_LINE:
+            raise error_at(
+                op, f"its schedule has block k = {self.block[2]}, {self.instruction} takes {WARPGROUP_LINE} bytes"
+            )
         limits = (
             (self.threads(target.warp), target.maximum_threads, "threads of a block"),
             (self.registers(target.warp, bytes_per_element), target.registers, "registers of a thread"),
@@ -184,6 +227,12 @@ class _Reader:
         if len(sizes) != len(parts) or len(found) != len(parts) or any(size < 1 for size in sizes):
             raise self._wrong(key, f"positive integers {', '.join(parts)}")
         return sizes
+
+    def instruction(self) -> str:
+        value = self.entries.data.get("instruction", StringAttr("mma"))
+        if not isinstance(value, StringAttr) or value.data not in LANES:
+            raise self._wrong("instruction", f"one of {', '.join(LANES)}")
+        return value.data
 
     def integer(self, key: str, default: int, least: int = 1) -> int:
         value = self.entries.data.get(key)

@@ -27,14 +27,33 @@ from lamina.passes.hardware.gpu.product_loads import (
     shared_shape,
     widest_load,
 )
+from lamina.passes.hardware.gpu.product_matrix_cores import MatrixCores
 from lamina.passes.hardware.gpu.product_padding import without_padding
-from lamina.passes.hardware.gpu.product_schedule import PRODUCT, ProductSchedule
+from lamina.passes.hardware.gpu.product_schedule import PRODUCT, WARPGROUPS, ProductSchedule
+from lamina.passes.hardware.gpu.product_warpgroups import (
+    MapAxes,
+    MappedFactor,
+    Warpgroups,
+    map_axes,
+    suits_warpgroups,
+    without_warpgroups,
+)
 from lamina.passes.hardware.gpu.stages import delinearized
+from lamina.passes.hardware.gpu.swizzle import can_swizzle
 from lamina.passes.loop.emitter import Emitter, Index, memref_type, vector_of
 from lamina.passes.loop.plan_arena import element_bytes
 from lamina.passes.loop.structured import axes_of, extent, iterators_of, maps_of
 
 __all__ = ["PRODUCT", "outline_product"]
+
+FRAGMENT_ENGINES: Mapping[str, type[Fragments] | type[MatrixCores]] = {
+    "mma": Fragments,
+    "mfma": MatrixCores,
+    "wmma": MatrixCores,
+}
+"""By the schedule's instruction, what multiplies fragments."""
+ALONG_DEPTH = frozenset({"mfma", "wmma"})
+"""Instructions whose fragments are read along the depth, however the factors lie in memory."""
 
 
 @dataclass(frozen=True)
@@ -80,13 +99,13 @@ def outline_product(maker: KernelMaker, op: linalg.GenericOp) -> None:
     host = maker.host(op)
     grid = host.product(product.grid(host))
     kernel = maker.begin(*taken.ops)
-    lowering = _Lowering(kernel, product, threads)
+    lowering = _Lowering(kernel, product, threads, maker)
     sums = lowering.sums(taken.start or 0.0)
     row, column = lowering.starts
     block = product.schedule.block[0], product.schedule.block[1]
     apart = {kernel.arguments[one] for one in unaligned if one in kernel.arguments}
     writer = Writer(taken, lowering.rows, lowering.columns, lowering.batch, row, column, block, apart)
-    for cells, value in zip(lowering.engine.cells, sums, strict=True):
+    for cells, value in zip(lowering.cells, sums, strict=True):
         writer.write(kernel.emitter, cells, value)
     _erase(taken.ops)
     maker.finish(kernel, grid, threads)
@@ -119,11 +138,11 @@ def _outline_split(
     kernel = maker.begin(copy)
     kept = kernel.capture(parts)
     part = replace(product, op=copy)
-    lowering = _Lowering(kernel, part, threads)
+    lowering = _Lowering(kernel, part, threads, maker)
     sums = lowering.sums(0.0)
     emitter = kernel.emitter
     batch = lowering.batch_number()
-    for cells, value in zip(lowering.engine.cells, sums, strict=True):
+    for cells, value in zip(lowering.cells, sums, strict=True):
         column = emitter.add(lowering.starts[1], cells.column)
         for number, row in enumerate(cells.rows):
             line = emitter.value(vector.ExtractOp(value, [number], vector_of((cells.columns,), total)))
@@ -194,12 +213,29 @@ def _as_aligned(product: Product, unaligned: set[SSAValue]) -> ProductSchedule:
     schedule = product.schedule
     inputs = [product.op.inputs[factor] for factor in product.factors]
     wide = [_starts_aligned(factor, unaligned) for factor in inputs]
+    if schedule.instruction == WARPGROUPS and not (all(wide) and _has_maps(product)):
+        schedule = without_warpgroups(schedule, _factor_bytes(product.op))
     if all(wide):
         return schedule
     first, second = (count if is_wide else 1 for count, is_wide in zip(schedule.vector, wide, strict=True))
     if schedule.asynchronous and _factor_bytes(product.op) < min(COPY_BYTES):
         return replace(schedule, vector=(first, second), asynchronous=False, stages=2)
     return replace(schedule, vector=(first, second))
+
+
+def _map_axes(product: Product, number: int) -> MapAxes | None:
+    """The tensor map of a factor, None where it cannot have one."""
+    factor = product.op.inputs[product.factors[number]]
+    if product.before.get(product.factors[number]):
+        return None
+    side = (product.rows, product.columns)[number]
+    map_, shape = maps_of(product.op)[product.factors[number]], memref_type(factor).get_shape()
+    return map_axes(map_, shape, side, product.depth, _factor_bytes(product.op))
+
+
+def _has_maps(product: Product) -> bool:
+    element = memref_type(product.op.inputs[0]).get_element_type()
+    return suits_warpgroups([_map_axes(product, number) for number in (0, 1)], element)
 
 
 def _factor_bytes(op: linalg.GenericOp) -> int:
@@ -232,7 +268,7 @@ def _product_of(op: linalg.GenericOp) -> Product:
 class _Lowering:
     """Emits the kernel of one product."""
 
-    def __init__(self, kernel: Kernel, product: Product, threads: int):
+    def __init__(self, kernel: Kernel, product: Product, threads: int, maker: KernelMaker):
         self.emitter = kernel.emitter
         self.kernel = kernel
         self.product = product
@@ -248,9 +284,30 @@ class _Lowering:
             product.axis(emitter, dims) for dims in (product.rows, product.columns, product.depth)
         )
         self.total = memref_type(product.op.outputs[0]).get_element_type()
+        self.loaders: list[FactorLoader] = []
+        self.shared: list[SSAValue] = []
+        self.engine: Engine
+        self.warpgroups: Warpgroups | None = None
+        if self.schedule.instruction == WARPGROUPS:
+            self.warpgroups = self._warpgroups(maker)
+            self.cells = self.warpgroups.cells
+            return
         self.loaders = [self._loader(number) for number in (0, 1)]
         self.shared = [loader.shared for loader in self.loaders]
         self.engine = self._engine()
+        self.cells = self.engine.cells
+
+    def _warpgroups(self, maker: KernelMaker) -> Warpgroups:
+        given = {argument: value for value, argument in self.kernel.arguments.items()}
+        product, factors = self.product, list[MappedFactor]()
+        for number, side in enumerate((product.rows, product.columns)):
+            axes = _map_axes(product, number)
+            if axes is None:
+                raise error_at(product.op, "its schedule has tensor maps, which a factor cannot have")
+            buffer = given[product.op.inputs[product.factors[number]]]
+            factors.append(MappedFactor(buffer, axes, tuple(side), self.starts[number], self.schedule.block[number]))
+        host = self.kernel.place.emitter(maker.constants, self.emitter.location)
+        return Warpgroups(self.kernel, host, self.schedule, self.worker, factors, self.batch)
 
     def _loader(self, number: int) -> FactorLoader:
         product, schedule = self.product, self.schedule
@@ -271,8 +328,11 @@ class _Lowering:
         if widest % vector or line % vector:
             limit = f"{widest} lie next to each other, and a line of the block has {line}"
             raise error_at(product.op, f"its schedule loads {vector} elements at a time, {limit}")
-        keeps_rows = schedule.fragment is not None and along_depth
+        keeps_rows = schedule.fragment is not None and (along_depth or schedule.instruction in ALONG_DEPTH)
         shape = shared_shape(block, depth, schedule.stages, schedule.row_padding, keeps_rows=keeps_rows)
+        line_bytes = shape[-1] * element_bytes(element)
+        if schedule.swizzle and not can_swizzle(line_bytes):
+            raise error_at(product.op, f"its schedule swizzles lines of {line_bytes} bytes, expected 32, 64 or n x 128")
         return FactorLoader(
             factor=factor,
             map_=map_,
@@ -289,13 +349,15 @@ class _Lowering:
             worker=self.worker,
             threads=self.threads,
             before=product.before.get(product.factors[number], ()),
+            swizzle=schedule.swizzle,
         )
 
     def _engine(self) -> Engine:
         if self.schedule.fragment is None:
             return MultiplyAdd(self.emitter, self.schedule, self.worker, self.total)
         kept = {loader.shared: loader.keeps_rows for loader in self.loaders}
-        return Fragments(self.emitter, self.schedule, self.worker, (self.loaders[0].element, self.total), kept)
+        engine = FRAGMENT_ENGINES[self.schedule.instruction]
+        return engine(self.emitter, self.schedule, self.worker, (self.loaders[0].element, self.total), kept)
 
     def batch_number(self) -> Index:
         """The number of this block's batch."""
@@ -323,6 +385,8 @@ class _Lowering:
             own = emitter.multiply(blocks, self.schedule.block[2])
             self.first = emitter.multiply(self.part, own)
             self.end = emitter.minimum(emitter.add(self.first, own), total)
+        if self.warpgroups is not None:
+            return self.warpgroups.sums(self.first, self.end, start)
         sums: Sequence[SSAValue] = [zeros(emitter, cells, self.total, start) for cells in self.engine.cells]
         if self.schedule.asynchronous:
             return self._pipelined(total, sums)

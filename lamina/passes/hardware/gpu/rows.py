@@ -23,6 +23,7 @@ from lamina.passes.hardware.gpu.bodies import (
     emit_body,
     static_shape,
 )
+from lamina.passes.hardware.gpu.in_place import loaded_where, root_of
 from lamina.passes.hardware.gpu.kernel import Kernel, KernelMaker
 from lamina.passes.hardware.gpu.row_shapes import Shape, Stage, shape_of
 from lamina.passes.hardware.gpu.stages import Team, delinearized
@@ -86,7 +87,8 @@ def outline_rows(maker: KernelMaker, loop: scf.ForallOp, stages: Sequence[Stage]
     kernel = maker.begin(loop)
     # What the loop's body defines is still the same value in the kernel.
     aligned |= {kernel.arguments[value] for value in aligned if value in kernel.arguments}
-    _RowKernel(kernel, loop, stages, shape, kept, aligned, maker.target.warp).emit()
+    in_place = {kernel.arguments[value] for value in maker.in_place if value in kernel.arguments}
+    _RowKernel(kernel, loop, stages, shape, kept, aligned, maker.target.warp, in_place).emit()
     maker.finish(kernel, grid, shape.workers * shape.rows)
 
 
@@ -149,7 +151,10 @@ class _RowKernel:
         kept: set[SSAValue],
         aligned: set[SSAValue],
         warp: int,
+        in_place: set[SSAValue],
     ):
+        """`in_place`: what another thread may write while one that has no element of its own reads it again."""
+        self.in_place = in_place
         self.kernel = kernel
         self.warp = warp
         self.emitter = kernel.emitter
@@ -425,13 +430,36 @@ class _RowKernel:
             if not argument.uses or (stage.reduces and index >= len(stage.op.inputs)):
                 columns.append([None] * count)
             else:
-                columns.append(self._read_chunk(emitter, stage, index, positions, place.step))
+                columns.append(self._read_chunk(emitter, stage, index, positions, place))
         return [([column[number] for column in columns], positions[number]) for number in range(count)]
 
     def _read_chunk(
+        self, emitter: Emitter, stage: Stage, operand: int, positions: Sequence[Sequence[Index]], place: Place
+    ) -> list[SSAValue]:
+        """Neighboring elements of an operand: from registers, by one load, or one by one.
+
+        Threads without elements read others' again, but not from where those may have been updated already.
+        """
+        buffer = stage.op.operands[operand]
+        condition = self.valid if place.inside is None else self._and_valid(emitter, place.inside)
+        if condition is None or buffer in self.scalars or root_of(buffer) not in self.in_place:
+            return self._read_all(emitter, stage, operand, positions, place.step)
+        held = self.registers.get(buffer, {}) if place.step is not None else {}
+        if (place.step, 0) in held:
+            return self._read_all(emitter, stage, operand, positions, place.step)
+
+        def load(inner: Emitter) -> list[SSAValue]:
+            return self._read_all(inner, stage, operand, positions, None)
+
+        values = loaded_where(emitter, condition, [element_type(buffer)] * len(positions), load)
+        if place.step is not None and buffer in self.kept:
+            own = {(place.step, number): value for number, value in enumerate(values)}
+            self.registers.setdefault(buffer, {}).update(own)
+        return values
+
+    def _read_all(
         self, emitter: Emitter, stage: Stage, operand: int, positions: Sequence[Sequence[Index]], step: int | None
     ) -> list[SSAValue]:
-        """Neighboring elements of an operand: from registers, by one load, or one by one."""
         buffer = stage.op.operands[operand]
         held = self.registers.get(buffer, {}) if step is not None else {}
         if self._is_wide(stage, operand) and buffer not in self.scalars and (step, 0) not in held:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 from xdsl.dialects.builtin import IntegerAttr, i32
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.ir.affine import AffineDimExpr
+from xdsl.rewriter import InsertPoint, Rewriter
 
+from lamina.diagnostics import error_at
 from lamina.dialects.hardware import gpu
 from lamina.dialects.hardware.gpu_communication import ShuffleOp
-from lamina.dialects.loop import arith
+from lamina.dialects.loop import arith, memref
 from lamina.dialects.tensor import linalg
 from lamina.passes.hardware.gpu.bodies import KINDS, Combiner, argument_at, forget, take_fill
 from lamina.passes.hardware.gpu.kernel import Kernel, KernelMaker
@@ -25,6 +28,9 @@ ELEMENTS, THREADS = 4, 256
 
 BLOCK_THREADS = 128
 """Threads of a block that has several rows."""
+
+LEAST_TILES, PARTS = 4, 32
+"""A long row is cut into parts for blocks of their own: of so many tiles at least, and so many where it is dynamic."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,17 @@ class Scan:
         needed = -(-size // ELEMENTS)
         return min(THREADS, 1 << max(0, needed - 1).bit_length())
 
+    def parts(self, processors: int) -> int:
+        """Blocks of threads that share a row, so that all processors have something to do."""
+        sizes = static_extents(self.op)
+        size = sizes[self.scanned]
+        others = [size for dim, size in enumerate(sizes) if dim != self.scanned]
+        rows = prod(size for size in others if size is not None)
+        if None in others or self.workers < THREADS or not rows:
+            return 1
+        most = PARTS if size is None else size // (self.workers * ELEMENTS * LEAST_TILES)
+        return max(1, min(2 * processors // rows, most, self.workers))
+
 
 BLOCKING = frozenset({"lamina.blocks"})
 
@@ -92,9 +109,18 @@ def outline_scan(maker: KernelMaker, scan: Scan) -> None:
         the thread's sums; those of the lanes before it, by gpu.shuffle up 1, 2, 4, 8, 16; those of the warps before it,
         through shared memory; and what came before the 1024 elements
 
-    Sums are put together in another order than one after the other. Short rows share a block.
+    Sums are put together in another order than one after the other. Short rows share a block. Of long rows that are
+    few, every block has a part (N. Merrill, A. Grimshaw, "Parallel Scan for Stream Architectures", 2009):
+
+        %parts = memref.alloc() : memref<rows x parts>
+        a kernel that puts the sum of each part behind its place, the first running value into place 0
+        a kernel that adds up the places as far as its own, and runs over its part
     """
     op = scan.op
+    parts = scan.parts(maker.target.processors)
+    if parts > 1:
+        _outline_parts(maker, scan, parts)
+        return
     initial = take_fill(op, op.outputs[0])
     running = op.outputs[0]
     workers = scan.workers
@@ -111,10 +137,63 @@ def outline_scan(maker: KernelMaker, scan: Scan) -> None:
         forget(running)
 
 
+def _outline_parts(maker: KernelMaker, scan: Scan, count: int) -> None:
+    """The two kernels of rows that several blocks share."""
+    op = scan.op
+    initial = take_fill(op, op.outputs[0])
+    running, workers = op.outputs[0], scan.workers
+    host = maker.host(op)
+    rows = host.product([extent(host, op, dim) for dim, parallel in enumerate(iterators_of(op)) if parallel])
+    if not isinstance(rows, int):
+        raise error_at(op, "rows that several blocks share are of a known number")
+    places = host.value(memref.AllocOp.get(body_block(op).args[-2].type, 64, [rows, count]))
+    copy = op.clone()
+    host.append(copy)
+    release = memref.DeallocOp.get(places)
+    release.location = op.location
+    Rewriter.insert_op(release, InsertPoint.after(op))
+    for one, blocks in ((copy, count - 1), (op, count)):
+        kernel = maker.begin(one)
+        own = Scan.of(one)
+        if own is None:
+            raise error_at(one, "expected a scan")
+        parts = Parts(kernel.capture(places), blocks, count, sums=one is copy)
+        _ScanKernel(kernel, own, workers, 1, initial, maker.target.warp, parts).emit()
+        one.detach()
+        one.erase()
+        maker.finish(kernel, rows * blocks, workers)
+    if initial is not None:
+        forget(running)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Where a block stands that has a part of a row.
+
+    `places`: by row, what the row starts from and the sums of all parts but the last; `blocks` of a row, of `count`
+    parts; `sums`: whether the block finds its part's sum, or runs over it.
+    """
+
+    places: SSAValue
+    blocks: int
+    count: int
+    sums: bool
+
+
 class _ScanKernel:
     """Emits one kernel."""
 
-    def __init__(self, kernel: Kernel, scan: Scan, workers: int, rows: int, initial: Attribute | None, warp: int):
+    def __init__(
+        self,
+        kernel: Kernel,
+        scan: Scan,
+        workers: int,
+        rows: int,
+        initial: Attribute | None,
+        warp: int,
+        parts: Parts | None = None,
+    ):
+        self.parts = parts
         self.kernel = kernel
         self.emitter = kernel.emitter
         self.scan = scan
@@ -133,6 +212,9 @@ class _ScanKernel:
         kept = [dim for dim in range(len(extents)) if dim != self.scan.scanned]
         count = inner.product([extents[dim] for dim in kept])
         row: Index = block
+        part: Index = 0
+        if self.parts is not None:
+            row, part = inner.divide(block, self.parts.blocks), inner.remainder(block, self.parts.blocks)
         self.valid: SSAValue | None = None
         if self.rows > 1:
             row = inner.add(inner.multiply(block, self.rows), inner.divide(thread, self.workers))
@@ -143,9 +225,12 @@ class _ScanKernel:
             kept, delinearized(inner, inner.index(row), [extents[dim] for dim in kept]), strict=False
         ):
             self.positions[dim] = index
-        start = self._start()
         tiles = self.workers // self.warp
-        self.shared = self.kernel.share(start.type, [tiles]) if tiles > 1 else None
+        self.shared = self.kernel.share(body_block(op).args[-2].type, [tiles]) if tiles > 1 else None
+        if self.parts is not None:
+            self._part(self.parts, inner.index(row), inner.index(part))
+            return
+        start = self._start()
         (last,) = inner.for_loop(0, self.length, self.workers * ELEMENTS, [start], self._tile)
         if self.initial is None:
             cell = [emit_affine(inner, one, self.positions) for one in maps_of(op)[-2].results]
@@ -154,9 +239,34 @@ class _ScanKernel:
                 first = inner.value(arith.AndIOp(first, self.valid))
             inner.branch(first, lambda nested: nested.store(last, op.outputs[0], cell))
 
-    def _start(self) -> SSAValue:
+    def _part(self, parts: Parts, row: SSAValue, part: SSAValue) -> None:
+        """One part of a row: its sum, or its running values."""
+        inner, combine, worker = self.emitter, self.scan.combiner, self.worker
+        tile = self.workers * ELEMENTS
+        size = inner.multiply(inner.ceil_divide(inner.ceil_divide(self.length, tile), parts.count), tile)
+        begin = inner.multiply(part, size)
+        end = inner.minimum(inner.add(begin, size), self.length)
+        neutral = inner.scalar_constant(combine.neutral, body_block(self.scan.op).args[-2].type)
+        is_first = inner.compare("eq", worker, 0)
+        if parts.sums:
+            (total,) = inner.for_loop(begin, end, tile, [neutral], self._tile)
+            inner.branch(is_first, lambda nested: nested.store(total, parts.places, [row, nested.add(part, 1)]))
+            starts = inner.value(arith.AndIOp(is_first, inner.compare("eq", part, 0)))
+            inner.branch(starts, lambda nested: nested.store(self._start(nested), parts.places, [row, 0]))
+            return
+        place = inner.minimum(worker, parts.count - 1)
+        found = inner.load(parts.places, [row, place])
+        counts = inner.compare("ule", worker, part)
+        _, start = self._before(inner, inner.value(arith.SelectOp(counts, found, neutral)), neutral)
+        (last,) = inner.for_loop(begin, end, tile, [start], self._tile)
+        if self.initial is None:
+            cell = [emit_affine(inner, one, self.positions) for one in maps_of(self.scan.op)[-2].results]
+            ends = inner.value(arith.AndIOp(is_first, inner.compare("eq", part, parts.count - 1)))
+            inner.branch(ends, lambda nested: nested.store(last, self.scan.op.outputs[0], cell))
+
+    def _start(self, emitter: Emitter | None = None) -> SSAValue:
         """What the running value is before the row."""
-        inner, op = self.emitter, self.scan.op
+        inner, op = emitter or self.emitter, self.scan.op
         if self.initial is not None:
             return inner.constants.get(self.initial, body_block(op).args[-2].type)
         return inner.load(op.outputs[0], [emit_affine(inner, one, self.positions) for one in maps_of(op)[-2].results])
@@ -175,6 +285,8 @@ class _ScanKernel:
         for element in elements[1:]:
             sums.append(combine(emitter, sums[-1], element))
         preceding, total = self._before(emitter, sums[-1], neutral)
+        if self.parts is not None and self.parts.sums:
+            return [combine(emitter, before, total)]
         own = combine(emitter, before, preceding)
         after = [combine(emitter, own, each) for each in sums]
         values = [own, *after[:-1]] if self.scan.exclusive else after

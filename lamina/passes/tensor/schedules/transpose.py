@@ -16,15 +16,34 @@ from lamina.dialects.tensor import linalg
 from lamina.passes.loop.vector_access import is_vectorizable
 from lamina.passes.tensor.schedules.stage_view import CHUNK_OPERATIONS, StageView, numbers, plain_dims, texts
 
-ROWS, COLUMNS = 64, 256
-"""Of a piece of work: few enough pages and lines to stay in the nearest caches while they are read and written."""
+SHORT_SIDE, LONG_SIDE = 64, 256
+"""Of a piece of work: few enough pages and lines to stay in the nearest caches while they are read and written. The
+long side is along the longer axis: the innermost loop goes along it."""
+
+LINE_BITS = 512
+
+LINE_VECTORS = 8
+"""So many vectors make up for a block that is cut at the start of a line and another at the end of the axis."""
+
+LARGE_BYTES = 16 * 2**20
+"""From here on operands are in memory: the result is written in whole lines even where an axis is short, and each block
+asks for what the rows that it reads have `AHEAD` vectors further on; a block of whole rows asks for the next block."""
+
+AHEAD, LARGE_ROWS, LARGE_COLUMNS = 4, 1024, 64
+
+SHORT_ROW, MORE_COLUMNS = 256, 128
+"""Of shorter rows a block has more: long pieces of the result are written at a time."""
+
+CACHE_WAY_BYTES, FEWER_COLUMNS = 128 * 1024, 32
+"""With rows that are a multiple of so many bytes apart, fewer of them: they share lines of the second cache."""
 
 
 def transpose_schedule(stage: StageView, vector_bits: int) -> Mapping[str, Attribute] | None:
     """The schedule of a kernel that is one elementwise stage with inputs in another order; None for any other.
 
     `row` is the axis along which an input is contiguous, `column` that of the result. `merge` lists runs of axes that
-    lie next to each other in every operand: they count as one, named after its last.
+    lie next to each other in every operand: they count as one, named after its last. `lines`: where an operand's other
+    axes are whole lines long, blocks begin where its lines begin.
     """
     op = stage.op
     lanes = _lanes(op, vector_bits)
@@ -51,7 +70,22 @@ def transpose_schedule(stage: StageView, vector_bits: int) -> Mapping[str, Attri
     if any(size is not None and size < lanes // 2 for size in (sizes[row[-1]], sizes[column[-1]])):
         return None
     names = stage.names
-    rows, columns = (_even_block(sizes[run[-1]], most, lanes) for run, most in ((row, ROWS), (column, COLUMNS)))
+    row_size, column_size = sizes[row[-1]], sizes[column[-1]]
+    along_rows = row_size is not None and column_size is not None and row_size >= column_size
+    sides = (LONG_SIDE, SHORT_SIDE) if along_rows else (SHORT_SIDE, LONG_SIDE)
+    whole, width = [size for size in stage.sizes if size is not None], vector_bits // lanes // 8
+    is_large = len(whole) == len(stage.sizes) and prod(whole) * width > LARGE_BYTES
+    if is_large and row_size is not None:
+        sides = (LARGE_ROWS, _large_columns(row_size, row_size * width))
+    line = LINE_BITS * lanes // vector_bits
+    step = max(lanes, line)
+    rows, columns = (_even_block(size, most, step) for size, most in zip((row_size, column_size), sides, strict=True))
+    ahead = AHEAD if row_size is None or rows < row_size else columns // lanes
+    lines = [
+        names[run[-1]]
+        for run, size in ((row, row_size), (column, column_size))
+        if size is not None and size % step == 0 and (is_large or size >= LINE_VECTORS * lanes)
+    ]
     return {
         "kind": StringAttr("transpose"),
         "row": StringAttr(names[row[-1]]),
@@ -59,16 +93,25 @@ def transpose_schedule(stage: StageView, vector_bits: int) -> Mapping[str, Attri
         "merge": ArrayAttr([texts([names[dim] for dim in run]) for run in runs if len(run) > 1]),
         "tile": numbers({names[row[-1]]: lanes, names[column[-1]]: lanes}),
         "block": numbers({names[row[-1]]: rows, names[column[-1]]: columns}),
+        **({"lines": texts(lines)} if lines else {}),
+        **({"prefetch": IntegerAttr(ahead, i64)} if is_large else {}),
         "parallel": texts([names[run[-1]] for run in runs]),
         "grain": IntegerAttr(ceil(CHUNK_OPERATIONS / (rows * columns)), i64),
     }
 
 
-def _even_block(size: int | None, most: int, lanes: int) -> int:
-    """At most so many, whole vectors, such that the last block is about as long as the others."""
+def _large_columns(row_size: int, stride: int) -> int:
+    """The columns of a block of operands in memory, whose rows are `stride` bytes apart."""
+    if row_size <= SHORT_ROW:
+        return MORE_COLUMNS
+    return FEWER_COLUMNS if stride % CACHE_WAY_BYTES == 0 else LARGE_COLUMNS
+
+
+def _even_block(size: int | None, most: int, step: int) -> int:
+    """At most so many, a multiple of `step`, such that the last block is about as long as the others."""
     if size is None:
         return most
-    return ceil(size / ceil(size / most) / lanes) * lanes
+    return ceil(size / ceil(size / most) / step) * step
 
 
 def _lanes(op: linalg.GenericOp, vector_bits: int) -> int | None:

@@ -26,3 +26,17 @@ func.func @carries_attributes(%n: index) {
   } {note = "empty"}
   func.return
 }
+
+// CHECK-LABEL: func.func @scales
+func.func @scales(%x: vector<2x32xf32>, %n: vector<2x32xf32>) -> vector<2x32xf32> {
+  // CHECK: cpu.scale %x, %n : vector<2x32xf32>
+  %y = cpu.scale %x, %n : vector<2x32xf32>
+  func.return %y : vector<2x32xf32>
+}
+
+// CHECK-LABEL: func.func @looks_up
+func.func @looks_up(%i: vector<2x16xi32>) -> vector<2x16xf32> {
+  // CHECK: cpu.lookup %i, dense<[{{.*}}]> : tensor<16xf32> : vector<2x16xi32> -> vector<2x16xf32>
+  %y = cpu.lookup %i, dense<[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0]> : tensor<16xf32> : vector<2x16xi32> -> vector<2x16xf32>
+  func.return %y : vector<2x16xf32>
+}

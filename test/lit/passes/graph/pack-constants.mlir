@@ -34,6 +34,35 @@ func.func @transposed(%x: tensor<?x64xf64>, %z: tensor<1x64xf64>) -> (tensor<?x9
   func.return %0, %1 : tensor<?x96xf64>, tensor<1x96xf64>
 }
 
+// A product of one row reads each weight once: panels of as many vectors as registers sum at a time, four at least.
+// CHECK-LABEL: func.func @one_row
+func.func @one_row(%x: tensor<1x64xf32>) -> tensor<1x128xf32> {
+  // CHECK-NEXT: %[[C:.*]] = graph.constant dense_resource<{{.*}}> : tensor<4x64x32xf32>
+  // CHECK-NEXT: %[[W:.*]] = graph.unpack %[[C]] dimension 1 size 128
+  // CHECK-NEXT: graph.dot_general %x, %[[W]], contract = [1] x [0]
+  %w0 = graph.iota [128] dimension 0 : tensor<128xf32>
+  %w1 = graph.broadcast %w0, [8, 128] : tensor<128xf32> -> tensor<8x128xf32>
+  %w = graph.concatenate %w1, %w1, %w1, %w1, %w1, %w1, %w1, %w1 dimension 0
+      : tensor<8x128xf32>, tensor<8x128xf32>, tensor<8x128xf32>, tensor<8x128xf32>, tensor<8x128xf32>, tensor<8x128xf32>, tensor<8x128xf32>, tensor<8x128xf32> -> tensor<64x128xf32>
+  %y = graph.dot_general %x, %w, contract = [1] x [0] : tensor<1x64xf32>, tensor<64x128xf32> -> tensor<1x128xf32>
+  func.return %y : tensor<1x128xf32>
+}
+
+// Where many rows read the same constant, the panels suit them.
+// CHECK-LABEL: func.func @one_row_and_many
+func.func @one_row_and_many(%x: tensor<1x64xf32>, %z: tensor<?x64xf32>) -> (tensor<1x128xf32>, tensor<?x128xf32>) {
+  // CHECK-NEXT: graph.constant dense_resource<{{.*}}> : tensor<3x64x48xf32>
+  // CHECK-NOT: graph.constant
+  // CHECK: func.return
+  %w0 = graph.iota [128] dimension 0 : tensor<128xf32>
+  %w1 = graph.broadcast %w0, [8, 128] : tensor<128xf32> -> tensor<8x128xf32>
+  %w = graph.concatenate %w1, %w1, %w1, %w1, %w1, %w1, %w1, %w1 dimension 0
+      : tensor<8x128xf32>, tensor<8x128xf32>, tensor<8x128xf32>, tensor<8x128xf32>, tensor<8x128xf32>, tensor<8x128xf32>, tensor<8x128xf32>, tensor<8x128xf32> -> tensor<64x128xf32>
+  %y = graph.dot_general %x, %w, contract = [1] x [0] : tensor<1x64xf32>, tensor<64x128xf32> -> tensor<1x128xf32>
+  %v = graph.dot_general %z, %w, contract = [1] x [0] : tensor<?x64xf32>, tensor<64x128xf32> -> tensor<?x128xf32>
+  func.return %y, %v : tensor<1x128xf32>, tensor<?x128xf32>
+}
+
 // What is small, or one panel already, stays.
 // CHECK-LABEL: func.func @stays
 func.func @stays(%x: tensor<?x32xf32>, %z: tensor<?x512xf32>) -> (tensor<?x100xf32>, tensor<?x32xf32>) {

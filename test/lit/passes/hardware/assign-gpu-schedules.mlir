@@ -16,7 +16,7 @@ builtin.module attributes {lamina.target = {kind = "ptx", architecture = "sm_80"
 
   // Fragments and asynchronous copies, where the target has them for the type.
   // CHECK-LABEL: func.func @half_product
-  // CHECK: lamina.schedule = {kind = "gpu-product", rows = ["m"], columns = ["n"], depth = ["k"], block = {m = 128 : i64, n = 128 : i64, k = 32 : i64}, warp = {m = 64 : i64, n = 32 : i64}, fragment = {m = 16 : i64, n = 8 : i64, k = 16 : i64}, vector = {a = 8 : i64, b = 8 : i64}, row_padding = 8 : i64, stages = 4 : i64, copies = "asynchronous"}
+  // CHECK: lamina.schedule = {kind = "gpu-product", rows = ["m"], columns = ["n"], depth = ["k"], block = {m = 128 : i64, n = 128 : i64, k = 32 : i64}, warp = {m = 64 : i64, n = 32 : i64}, fragment = {m = 16 : i64, n = 8 : i64, k = 16 : i64}, vector = {a = 8 : i64, b = 8 : i64}, row_padding = 0 : i64, stages = 4 : i64, copies = "asynchronous", swizzle}
   func.func @half_product(%a: tensor<4096x512xf16>, %b: tensor<512x4096xf16>, %c: tensor<4096x4096xf32>) -> tensor<4096x4096xf32> {
     %r = linalg.generic {indexing_maps = [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>], iterator_types = ["parallel", "parallel", "reduction"]} ins(%a, %b : tensor<4096x512xf16>, tensor<512x4096xf16>) outs(%c : tensor<4096x4096xf32>) attrs = {lamina.axes = ["m", "n", "k"]} {
     ^bb0(%x: f16, %y: f16, %s: f32):

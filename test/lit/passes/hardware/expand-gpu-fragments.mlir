@@ -107,3 +107,47 @@ builtin.module attributes {lamina.target = {kind = "ptx", architecture = "sm_75"
     }
   }
 }
+
+// -----
+
+// Matrix cores of AMD's GPUs, on a target that has none.
+builtin.module attributes {lamina.target = {kind = "spirv"}} {
+  // CHECK-LABEL: gpu.func @waves
+  // CHECK-SAME:  workgroup(%{{.*}} : memref<64x4xf16, #gpu.address_space<workgroup>>, %{{.*}} : memref<64x4xf16, #gpu.address_space<workgroup>>)
+  // CHECK-NOT:   amdgpu
+  // CHECK:       gpu.barrier
+  // CHECK:       scf.for %{{.*}} = %{{.*}} to %{{.*}} step %{{.*}} iter_args(%{{.*}}) -> (f32, f32, f32, f32) {
+  // CHECK:         math.fma
+  // CHECK:       gpu.barrier
+  // CHECK:       vector.from_elements %{{.*}} : vector<4xf32>
+  gpu.module @kernels {
+    gpu.func @waves(%a: memref<64x4xf16>, %c: memref<64x4xf32>) kernel attributes {known_block_size = array<i32: 64, 1, 1>} {
+      %t = gpu.thread_id x
+      %0 = arith.constant 0 : index
+      %u = vector.load %a[%t, %0] : memref<64x4xf16>, vector<4xf16>
+      %z = vector.load %c[%t, %0] : memref<64x4xf32>, vector<4xf32>
+      %d = amdgpu.mfma 16x16x16 %u * %u + %z blgp = none : vector<4xf16>, vector<4xf16>, vector<4xf32>
+      vector.store %d, %c[%t, %0] : memref<64x4xf32>, vector<4xf32>
+      gpu.return
+    }
+  }
+}
+
+// -----
+
+// A target that has them keeps them.
+builtin.module attributes {lamina.target = {kind = "amdgcn", architecture = "gfx942"}} {
+  // CHECK-LABEL: gpu.func @native
+  // CHECK:       amdgpu.mfma 16x16x4
+  gpu.module @kernels {
+    gpu.func @native(%a: memref<64xf32>, %c: memref<64x4xf32>) kernel attributes {known_block_size = array<i32: 64, 1, 1>} {
+      %t = gpu.thread_id x
+      %0 = arith.constant 0 : index
+      %u = memref.load %a[%t] : memref<64xf32>
+      %z = vector.load %c[%t, %0] : memref<64x4xf32>, vector<4xf32>
+      %d = amdgpu.mfma 16x16x4 %u * %u + %z blgp = none : f32, f32, vector<4xf32>
+      vector.store %d, %c[%t, %0] : memref<64x4xf32>, vector<4xf32>
+      gpu.return
+    }
+  }
+}

@@ -37,3 +37,24 @@ builtin.module attributes {lamina.target = {features = "+avx2,-avx512f"}} {
     func.return %y : f32
   }
 }
+
+// -----
+
+// On vectors of 512 bits half the operations, elsewhere as above.
+builtin.module attributes {lamina.target = {features = "+avx2,+avx512f", vector_bits = 512 : i64}} {
+  // CHECK-LABEL: func.func @weights
+  func.func @weights(%x: vector<4x32xf32>, %y: vector<8xf32>) -> (vector<4x32xf32>, vector<8xf32>) {
+    // CHECK-NOT: arith.maximumf
+    // CHECK: arith.cmpf ogt
+    // CHECK-NEXT: [[X:%.*]] = arith.select
+    // CHECK-NEXT: [[S:%.*]] = math.fma [[X]],
+    // CHECK-NEXT: [[K:%.*]] = arith.subf [[S]],
+    // CHECK-COUNT-6: math.fma
+    // CHECK-NEXT: cpu.scale %{{.*}}, [[K]] : vector<4x32xf32>
+    %v = math.exp %x {lamina.non_positive} : vector<4x32xf32>
+    // CHECK: arith.maximumf
+    // CHECK: cpu.ldexp %{{.*}} : vector<8xf32>, vector<8xi32>
+    %w = math.exp %y {lamina.non_positive} : vector<8xf32>
+    func.return %v, %w : vector<4x32xf32>, vector<8xf32>
+  }
+}

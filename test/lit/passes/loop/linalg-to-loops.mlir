@@ -67,3 +67,21 @@ func.func @window(%x: memref<2x8xf32>, %y: memref<8xf32>) {
   }
   func.return
 }
+
+// A block of four rows times a vector: one loop with a sum for each.
+// CHECK-LABEL: func.func private @rows_together
+// CHECK:       [[S:%.*]], {{%.*}}, {{%.*}}, {{%.*}} = scf.for {{.*}} -> (f32, f32, f32, f32) {
+// CHECK-COUNT-4: arith.addf
+// CHECK:         scf.yield {{%.*}}, {{%.*}}, {{%.*}}, {{%.*}} : f32, f32, f32, f32
+// CHECK-COUNT-4: memref.store
+func.func private @rows_together(%v: memref<64xf32>, %x: memref<4x64xf32>, %y: memref<4xf32>) attributes {lamina.kernel} {
+  linalg.generic {indexing_maps = [affine_map<(n, k) -> (k)>, affine_map<(n, k) -> (n, k)>, affine_map<(n, k) -> (n)>],
+    iterator_types = ["parallel", "reduction"]} ins(%v, %x : memref<64xf32>, memref<4x64xf32>) outs(%y : memref<4xf32>)
+    attrs = {lamina.axes = ["n", "k"], lamina.schedule = {kind = "rows", block = {n = 4}}} {
+  ^bb0(%a: f32, %b: f32, %s: f32):
+    %p = arith.mulf %a, %b fastmath<reassoc> : f32
+    %t = arith.addf %s, %p fastmath<reassoc> : f32
+    linalg.yield %t : f32
+  }
+  func.return
+}

@@ -216,3 +216,62 @@ func.func @computed_parts(%x: memref<5xf32>, %z: memref<3xf32>, %y: memref<8xf32
   }
   func.return
 }
+
+// Only the last panel reaches the end: whether this is the last one is asked once.
+// CHECK-LABEL: func.func @all_panels_but_the_last
+func.func @all_panels_but_the_last(%x: memref<5x100xf32>, %y: memref<3x5x48xf32>) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c48 = arith.constant 48 : index
+  %c99 = arith.constant 99 : index
+  %c100 = arith.constant 100 : index
+  %zero = arith.constant 0.0 : f32
+  // CHECK: scf.forall ([[P:%.*]], [[R:%.*]]) in (3, 5) {
+  // CHECK-NEXT: [[BASE:%.*]] = arith.muli [[P]], %c48
+  // CHECK-NEXT: [[INSIDE:%.*]] = arith.cmpi sle, [[BASE]], %{{.*}} : index
+  // CHECK-NEXT: scf.if [[INSIDE]] {
+  // CHECK-NEXT: scf.for [[I:%.*]] = %c0 to %c48 step %c1 {
+  // CHECK-NEXT: arith.muli
+  // CHECK-NEXT: [[J:%.*]] = arith.addi {{.*}}, [[I]]
+  // CHECK-NEXT: [[A:%.*]] = memref.load %x[[[R]], [[J]]]
+  // CHECK-NEXT: memref.store [[A]], %y[[[P]], [[R]], [[I]]]
+  // CHECK-NEXT: }
+  // CHECK-NEXT: } else {
+  // CHECK-NEXT: scf.for
+  // CHECK: arith.select
+  scf.forall (%p, %r) in (3, 5) {
+    scf.for %i = %c0 to %c48 step %c1 {
+      %base = arith.muli %p, %c48 : index
+      %j = arith.addi %base, %i : index
+      %inside = arith.cmpi slt, %j, %c100 : index
+      %below = arith.minsi %j, %c99 : index
+      %k = arith.maxsi %below, %c0 : index
+      %a = memref.load %x[%r, %k] : memref<5x100xf32>
+      %b = arith.select %inside, %a, %zero : f32
+      memref.store %b, %y[%p, %r, %i] : memref<3x5x48xf32>
+    }
+  }
+  func.return
+}
+
+// The rows may begin anywhere: nothing is known of them.
+// CHECK-LABEL: func.func @unknown_start
+func.func @unknown_start(%x: memref<?xf32>, %y: memref<48xf32>, %base: index) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c48 = arith.constant 48 : index
+  %c99 = arith.constant 99 : index
+  %c100 = arith.constant 100 : index
+  %zero = arith.constant 0.0 : f32
+  // CHECK-NOT: scf.if
+  // CHECK: arith.select
+  scf.for %i = %c0 to %c48 step %c1 {
+    %j = arith.addi %base, %i : index
+    %inside = arith.cmpi slt, %j, %c100 : index
+    %k = arith.minsi %j, %c99 : index
+    %a = memref.load %x[%k] : memref<?xf32>
+    %b = arith.select %inside, %a, %zero : f32
+    memref.store %b, %y[%i] : memref<48xf32>
+  }
+  func.return
+}

@@ -58,14 +58,14 @@ func.func private @one_row(%x: tensor<1x64xf32>, %w: tensor<3x64x48xf32>) -> ten
 // CHECK-LABEL: func.func private @convolution
 // CHECK:       lamina.schedule = {kind = "contraction", row = "w", column = "o", tile = {w = 8 : i64, o = 32 : i64}
 // CHECK-SAME:  block = {h = 2 : i64, w = 24 : i64}, unroll = 2 : i64, parallel = ["n", "h", "w", "o"]
-func.func private @convolution(%x: tensor<1x14x26x8xf32>, %w: tensor<3x3x8x64xf32>) -> tensor<1x12x24x64xf32> attributes {lamina.kernel} {
-  %0 = graph.convolution %x, %w, [b, 0, 1, f] x [0, 1, i, o] -> [b, 0, 1, f], strides = [1, 1], padding = [0, 0, 0, 0], lhs_dilation = [1, 1], rhs_dilation = [1, 1], groups = 1 : tensor<1x14x26x8xf32>, tensor<3x3x8x64xf32> -> tensor<1x12x24x64xf32>
-  func.return %0 : tensor<1x12x24x64xf32>
+func.func private @convolution(%x: tensor<1x26x26x8xf32>, %w: tensor<3x3x8x64xf32>) -> tensor<1x24x24x64xf32> attributes {lamina.kernel} {
+  %0 = graph.convolution %x, %w, [b, 0, 1, f] x [0, 1, i, o] -> [b, 0, 1, f], strides = [1, 1], padding = [0, 0, 0, 0], lhs_dilation = [1, 1], rhs_dilation = [1, 1], groups = 1 : tensor<1x26x26x8xf32>, tensor<3x3x8x64xf32> -> tensor<1x24x24x64xf32>
+  func.return %0 : tensor<1x24x24x64xf32>
 }
 
 // A panel of large weights is read once for several lines; the next block of it is asked for while one is summed.
 // CHECK-LABEL: func.func private @deep_convolution
-// CHECK:       tile = {w = 7 : i64, o = 48 : i64}, block = {h = 4 : i64, w = 7 : i64, c = 64 : i64}, unroll = 2 : i64, prefetch = 1 : i64, parallel = ["n", "o", "h", "w"]
+// CHECK:       tile = {w = 7 : i64, o = 48 : i64}, block = {h = 3 : i64, w = 7 : i64, c = 64 : i64}, unroll = 2 : i64, prefetch = 1 : i64, parallel = ["n", "o", "h", "w"]
 func.func private @deep_convolution(%x: tensor<1x9x9x512xf32>, %w: tensor<11x3x3x512x48xf32>) -> tensor<1x7x7x512xf32> attributes {lamina.kernel} {
   %0 = graph.unpack %w dimension 3 size 512 : tensor<11x3x3x512x48xf32> -> tensor<3x3x512x512xf32>
   %1 = graph.convolution %x, %0, [b, 0, 1, f] x [0, 1, i, o] -> [b, 0, 1, f], strides = [1, 1], padding = [0, 0, 0, 0], lhs_dilation = [1, 1], rhs_dilation = [1, 1], groups = 1 : tensor<1x9x9x512xf32>, tensor<3x3x512x512xf32> -> tensor<1x7x7x512xf32>
@@ -113,6 +113,30 @@ func.func private @positions_last(%x: tensor<1x14x14x96xf32>) -> tensor<1x96x14x
   %0 = graph.transpose %x, [0, 3, 1, 2] : tensor<1x14x14x96xf32> -> tensor<1x96x14x14xf32>
   %1 = graph.negate %0 : tensor<1x96x14x14xf32>
   func.return %1 : tensor<1x96x14x14xf32>
+}
+
+// Large and of whole lines: blocks begin where lines do, and ask for what is read next.
+// CHECK-LABEL: func.func private @large
+// CHECK:       lamina.schedule = {kind = "transpose", row = "i0", column = "i1", merge = [], tile = {i0 = 16 : i64, i1 = 16 : i64}, block = {i0 = 1024 : i64, i1 = 64 : i64}, lines = ["i0", "i1"], prefetch = 4 : i64, parallel = ["i0", "i1"], grain = 1 : i64}
+func.func private @large(%x: tensor<4096x4096xf32>) -> tensor<4096x4096xf32> attributes {lamina.kernel} {
+  %0 = graph.transpose %x, [1, 0] : tensor<4096x4096xf32> -> tensor<4096x4096xf32>
+  func.return %0 : tensor<4096x4096xf32>
+}
+
+// In the caches the long side of a block is along the longer axis.
+// CHECK-LABEL: func.func private @long_rows
+// CHECK:       block = {i0 = 256 : i64, i1 = 64 : i64}, lines = ["i0", "i1"], parallel
+func.func private @long_rows(%x: tensor<128x1024xf32>) -> tensor<1024x128xf32> attributes {lamina.kernel} {
+  %0 = graph.transpose %x, [1, 0] : tensor<128x1024xf32> -> tensor<1024x128xf32>
+  func.return %0 : tensor<1024x128xf32>
+}
+
+// One row times a large matrix that is not packed: whole rows of the matrix, columns in pieces of an even number.
+// CHECK-LABEL: func.func private @large_matrix
+// CHECK:       lamina.schedule = {kind = "rows", block = {n0 = 1408 : i64}, parallel = ["n0"], grain = 1 : i64}
+func.func private @large_matrix(%x: tensor<1x2048xf32>, %w: tensor<2048x5632xf32>) -> tensor<1x5632xf32> attributes {lamina.kernel} {
+  %0 = graph.dot_general %x, %w, contract = [1] x [0] : tensor<1x2048xf32>, tensor<2048x5632xf32> -> tensor<1x5632xf32>
+  func.return %0 : tensor<1x5632xf32>
 }
 
 // Three channels are too few to turn blocks.

@@ -1,0 +1,342 @@
+"""Products by warpgroups and tensor maps: emulated against NumPy, native by ptxas, launched on a stand-in driver."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from xdsl.utils.exceptions import ParseError, VerifyException
+
+import lamina
+from lamina import api, ops, safetensors
+from lamina.diagnostics import LaminaError
+from lamina.dialects.hardware.nvgpu_types import swizzled_chunk
+from lamina.parser import parse_text
+from lamina.passes.hardware.gpu.product_schedule import ProductSchedule
+from lamina.targets.gpu.checking_driver import CheckingDriver
+from lamina.targets.gpu.cuda import CudaDriver
+from lamina.targets.gpu.driver import TensorMap, plain_arguments
+from lamina.targets.gpu.executable import GpuExecutable
+from lamina.targets.gpu.launcher import Program
+from lamina.targets.gpu.ptxas import find_ptxas
+from support.fake_cuda import FakeCuda
+from support.gpu_products import compile_scheduled, traced
+from support.opencl import run_packages, runtime_folder
+from test_gpu_products import Case, product, random_array, wide
+
+needs_opencl = pytest.mark.skipif(runtime_folder() is None, reason="no OpenCL CPU runtime (PyPI: intel-opencl-rt)")
+needs_ptxas = pytest.mark.skipif(find_ptxas() is None, reason="no ptxas (PyPI: nvidia-cuda-nvcc)")
+
+
+def warpgroups(
+    block: tuple[int, int], warp: tuple[int, int], stages: int = 2, split: int = 1, each: int = 2
+) -> Callable[[ProductSchedule], ProductSchedule]:
+    """A schedule by warpgroups for blocks of any size, `each` bytes an element."""
+    return lambda given: replace(
+        given,
+        block=(*block, 128 // each),
+        warp=warp,
+        fragment=(64, warp[1], 32 // each),
+        instruction="wgmma",
+        vector=(16 // each, 16 // each),
+        row_padding=0,
+        swizzle=False,
+        stages=stages,
+        asynchronous=True,
+        split=split,
+    )
+
+
+def turned(m: int, k: int, n: int, dtype: str, batch: tuple[int, ...] = ()) -> Case:
+    """a @ transpose(b), both with the depth contiguous."""
+    a, b = random_array((*batch, m, k), dtype, 1), random_array((*batch, n, k), dtype, 2)
+    axes = list(range(len(batch)))
+    dimensions = {
+        "lhs_batching_dimensions": axes,
+        "rhs_batching_dimensions": axes,
+        "lhs_contracting_dimensions": [len(batch) + 1],
+        "rhs_contracting_dimensions": [len(batch) + 1],
+    }
+    left, right = wide(a), np.swapaxes(wide(b), -1, -2)
+    total = left @ right
+    magnitude = np.abs(left) @ np.abs(right)
+    return Case(
+        lambda a, b: ops.dot_general(a, b, **dimensions), {"a": a, "b": b}, total, magnitude, np.abs(total), dtype, k
+    )
+
+
+CASES: list[tuple[Case, dict[str, Any]]] = [
+    (product(64, 64, 64, "f16"), {"edit": warpgroups((64, 64), (64, 64))}),
+    (product(130, 200, 136, "bf16"), {"edit": warpgroups((128, 128), (64, 128), stages=3)}),
+    (product(70, 136, 264, "f16"), {"edit": warpgroups((64, 256), (64, 256), stages=4)}),
+    (product(100, 72, 72, "bf16", batch=(2, 3)), {"edit": warpgroups((64, 128), (64, 64))}),
+    (product(65, 264, 80, "bf16"), {"edit": warpgroups((64, 64), (64, 64), split=3)}),
+    (turned(130, 72, 72, "bf16", batch=(2,)), {"edit": warpgroups((128, 64), (128, 64), stages=3)}),
+    (turned(70, 40, 90, "f32"), {"edit": warpgroups((64, 64), (64, 32), stages=3, each=4), "tf32": True}),
+]
+
+
+@needs_opencl
+def test_emulated_warpgroups(tmp_path: Path):
+    """Both layouts of the right factor, batches, ragged edges, split sums, one and several warpgroups."""
+    jobs = []
+    for number, (case, options) in enumerate(CASES):
+        module, context = traced(case.function, *case.specs)
+        folder = tmp_path / str(number)
+        (used,), _ = compile_scheduled(module, context, folder, "ptx:sm_90a", "spirv", **options)
+        assert used.instruction == "wgmma"
+        assert "xori" in (folder / "host.mlir").read_text()  # chunks are swizzled: no other schedule was taken
+        jobs.append((folder, dict(case.feeds)))
+    for (case, options), results in zip(CASES, run_packages(jobs, tmp_path), strict=True):
+        (found,) = results.values()
+        case.check(found, tf32=bool(options.get("tf32")))
+
+
+def test_emulated_warpgroups_have_no_races(tmp_path: Path):
+    case = product(70, 72, 72, "bf16")
+    module, context = traced(case.function, *case.specs)
+    compile_scheduled(module, context, tmp_path, "ptx:sm_90a", "spirv", edit=warpgroups((64, 64), (64, 64)))
+    driver = CheckingDriver(tmp_path, api.make_context())
+    (found,) = Program(tmp_path, driver)(**case.feeds).values()
+    assert not driver.findings, "\n".join(map(str, driver.findings))
+    case.check(found)
+
+
+REGISTERS = {(128, 256): 168, (128, 128): 96, (64, 128): 96}
+"""By block, the most that a thread may need: two or more blocks run at a time where sums are few."""
+
+
+@needs_ptxas
+@pytest.mark.parametrize(("block", "dtype"), [((128, 256), "bf16"), ((128, 128), "f16"), ((64, 128), "bf16")])
+def test_native_warpgroups_are_assembled(block: tuple[int, int], dtype: str, tmp_path: Path):
+    case = product(300, 520, 264, dtype)
+    module, context = traced(case.function, *case.specs)
+    edit = warpgroups(block, (64, block[1]), stages=3)
+    _, manifest = compile_scheduled(module, context, tmp_path, "ptx:sm_90a", edit=edit)
+    (kernel,) = manifest["kernels"]
+    check_native(tmp_path / kernel["file"], REGISTERS[block], f"m64n{block[1]}k16.f32.{dtype}.{dtype}")
+    (launch,) = manifest["steps"]
+    maps = [one for one in launch["arguments"] if isinstance(one, dict)]
+    expected = {"dtype": {"f16": "float16", "bf16": "bfloat16"}[dtype], "swizzle": 128, "promotion": 128}
+    assert maps == [
+        {"tensor": ["input.a", 0], "sizes": [300, 520], "box": [block[0], 64], **expected},
+        {"tensor": ["input.b", 0], "sizes": [520, 264], "box": [64, 64], **expected},
+    ]
+
+
+def check_native(path: Path, most: int, instruction: str) -> None:
+    text = path.read_text()
+    for needed in (f"wgmma.mma_async.sync.aligned.{instruction}", "cp.async.bulk.tensor", "mbarrier.try_wait.parity"):
+        assert needed in text
+    command = [str(find_ptxas()), "-arch=sm_90a", "-v", str(path), "-o", "/dev/null"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "0 bytes spill stores, 0 bytes spill loads" in done.stderr
+    # ptxas warns where products have to wait for each other.
+    assert "warning" not in done.stderr.lower() and "serialized" not in done.stderr
+    assert int(re.findall(r"(\d+) registers", done.stderr)[0]) <= most
+
+
+@needs_ptxas
+def test_native_tf32_is_assembled(tmp_path: Path):
+    case = turned(300, 520, 264, "f32")
+    module, context = traced(case.function, *case.specs)
+    edit = warpgroups((128, 128), (64, 128), stages=3, each=4)
+    _, manifest = compile_scheduled(module, context, tmp_path, "ptx:sm_90a", edit=edit, tf32=True)
+    check_native(tmp_path / manifest["kernels"][0]["file"], 96, "m64n128k8.f32.tf32.tf32")
+
+
+def test_defaults(tmp_path: Path):
+    """Warpgroups for large products of 16-bit factors that tensor maps can describe, warps for all others."""
+    expected = {
+        (4096, 4096, 4096): ("wgmma", (128, 256, 64)),
+        (2048, 512, 1536): ("wgmma", (128, 128, 64)),
+        (4096, 4100, 4096): ("mma", (128, 128, 32)),  # lines of 8200 bytes
+        (16, 4096, 4096): ("mma", (16, 64, 64)),
+    }
+    for number, ((m, k, n), wanted) in enumerate(expected.items()):
+        specs = [lamina.spec((m, k), "bf16", name="a"), lamina.spec((k, n), "bf16", name="b")]
+        module, context = traced(ops.matmul, *specs)
+        (used,), _ = compile_scheduled(module, context, tmp_path / str(number), "ptx:sm_90a")
+        assert (used.instruction, used.block) == wanted, (m, k, n)
+
+
+@needs_opencl
+def test_factors_that_start_anywhere_are_loaded_by_threads(tmp_path: Path):
+    """A schedule by warpgroups, but a factor is a part of a buffer: the kernel has no tensor map."""
+    a, b = random_array((3, 65, 72), "bf16", 1), random_array((72, 64), "bf16", 2)
+    a_odd = a.reshape(-1)[: 2 * 65 * 72 + 4].copy()
+
+    def function(x: Any, b: Any) -> Any:
+        part = x[4:].reshape((130, 72))
+        return ops.matmul(part, b)
+
+    specs = [lamina.spec(a_odd.shape, "bf16", name="x"), lamina.spec(b.shape, "bf16", name="b")]
+    module, context = traced(function, *specs)
+    edit = warpgroups((64, 64), (64, 64))
+    compile_scheduled(module, context, tmp_path, "ptx:sm_90a", "spirv", edit=edit)
+    (results,) = run_packages([(tmp_path, {"x": a_odd, "b": b})], tmp_path)
+    (found,) = results.values()
+    expected = wide(a_odd[4:].reshape(130, 72)) @ wide(b)
+    np.testing.assert_allclose(wide(found.view(b.dtype).reshape(130, 64)), expected, rtol=0.02, atol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"fragment": (64, 64, 16)},
+            "its schedule has fragment m = 64, n = 64; warpgroups take 64 and warp n, up to 256",
+        ),
+        ({"block": (512, 128, 64), "stages": 2}, "its schedule has blocks of 512 and 128, a tensor map has 256"),
+        ({"block": (128, 128, 32)}, "its schedule has block k = 32, wgmma takes 128 bytes"),
+        ({"stages": 8}, r"kernel 'dot_general_add_relu' needs \d+ bytes of shared memory, ptx:sm_90a has 232448"),
+    ],
+)
+def test_impossible_schedules_are_refused(changes: dict[str, Any], message: str, tmp_path: Path):
+    case = product(256, 256, 256, "bf16")
+    module, context = traced(case.function, *case.specs)
+    with pytest.raises(LaminaError, match=message):
+        compile_scheduled(
+            module,
+            context,
+            tmp_path,
+            "ptx:sm_90a",
+            edit=lambda given: replace(warpgroups((128, 128), (64, 128))(given), **changes),
+        )
+
+
+INVALID_TYPES = {
+    "!nvgpu.tensormap.descriptor<tensor = memref<64x64xf16>, REST>": "expected a tensor in memory space",
+    "!nvgpu.tensormap.descriptor<tensor = memref<512x64xf16, SPACE>, REST>": "expected 1 to 256 elements along every axis",
+    "!nvgpu.tensormap.descriptor<tensor = memref<1x1x1x1x1x64xf16, SPACE>, REST>": "expected 1 to 5 axes, found 6",
+    "!nvgpu.tensormap.descriptor<tensor = memref<64xf16, SPACE>, swizzle = none>": "expected l2promo",
+    "!nvgpu.tensormap.descriptor<tensor = memref<64xf16, SPACE>, swizzle = wide, l2promo = none, oob = zero,"
+    " interleave = none>": "swizzle_128b as swizzle, found wide",
+    "!nvgpu.tensormap.descriptor<tensor = memref<64xf16, SPACE>, swizzle = none, l2promo = none, oob = zero,"
+    " interleave = interleave_16b>": "interleaved tensor maps are not supported",
+    "!nvgpu.warpgroup.accumulator<fragmented = vector<32x128xf32>>": "expected a multiple of 64 rows",
+    "!nvgpu.warpgroup.accumulator<fragmented = vector<64x100xf32>>": "a multiple of 8 columns up to 256",
+    "!nvgpu.mbarrier.group<memorySpace = 1>": "expected barriers in memory space",
+    "!nvgpu.warpgroup.descriptor<tensor = memref<2x64x64xf16, SPACE>>": "expected a matrix in memory space",
+}
+
+
+@pytest.mark.parametrize("text", INVALID_TYPES)
+def test_types_that_no_hardware_has_are_refused(text: str):
+    """As in every type, the message is the parser's, which has no place for `expected-error`."""
+    rest = "swizzle = swizzle_128b, l2promo = none, oob = zero, interleave = none"
+    type_ = text.replace("SPACE", "#gpu.address_space<workgroup>").replace("REST", rest)
+    with pytest.raises((ParseError, VerifyException), match=re.escape(INVALID_TYPES[text])):
+        parse_text(api.make_context(), f"func.func private @f({type_})", "types.mlir")
+
+
+# The driver
+
+WEIGHT = np.zeros(4, np.float32)
+MANIFEST: dict[str, Any] = {
+    "format": 1,
+    "target": {"kind": "ptx", "architecture": "sm_90a"},
+    "inputs": [{"name": "x", "dtype": "float16", "shape": ["rows", 24]}],
+    "outputs": [{"name": "y", "dtype": "int64", "shape": [16]}],
+    "constants": [],
+    "workspace": 0,
+    "kernels": [{"name": "show", "file": "show.ptx", "threads": 128, "shared_memory": 64, "source": "model.onnx:mul"}],
+    "planning": [],
+    "steps": [
+        {
+            "kind": "launch", "kernel": "show", "grid": 1, "threads": 128,
+            "arguments": [
+                ["output.y", 0],
+                {"tensor": ["input.x", 0], "dtype": "float16", "sizes": ["rows", 24], "box": [128, 64], "swizzle": 128,
+                 "promotion": 128},
+                "rows",
+            ],
+        },
+    ],
+}  # fmt: skip
+
+
+def show(blocks: int, threads: int, values: Any) -> None:
+    """y = the numbers of the tensor map."""
+    import ctypes
+
+    y, numbers, _ = values
+    ctypes.memmove(y, (ctypes.c_uint64 * 16)(*numbers), 128)
+
+
+show.arguments, show.maps = 3, (1,)
+
+
+def package(folder: Path, manifest: dict[str, Any]) -> Path:
+    (folder / "show.ptx").write_text("// code")
+    safetensors.write(folder / "constants.safetensors", {})
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def test_the_driver_encodes_tensor_maps(tmp_path: Path):
+    """The fastest axis first, steps in bytes, 128 bytes that start at a multiple of 64 among a launch's parameters."""
+    fake = FakeCuda({"show": show})
+    executable = GpuExecutable(package(tmp_path, MANIFEST), CudaDriver(bindings=fake))
+    for rows in (300, 7, 300):
+        (numbers,) = executable(np.zeros((rows, 24), np.float16))
+        address, *rest = numbers.tolist()
+        assert address % 16 == 0 and rest[:8] == [6, 2, 3, 2, 24, rows, 64, 128]
+    _, kind, rank, _, sizes, strides, box, steps, *_ = fake.named("map")[0]
+    assert (kind, rank, sizes, strides, box, steps) == (6, 2, [24, 300], [48], [64, 128], [1, 1])
+    # A recorded launch keeps its own copy, so that nothing is encoded again.
+    assert len(fake.named("map")) == 2
+
+
+def test_what_no_tensor_map_can_describe_is_an_error(tmp_path: Path):
+    manifest = json.loads(json.dumps(MANIFEST))
+    manifest["steps"][0]["arguments"][1]["sizes"] = ["rows", 23]
+    executable = GpuExecutable(package(tmp_path, manifest), CudaDriver(bindings=FakeCuda({"show": show})))
+    with pytest.raises(LaminaError, match=r"kernel 'show': a tensor map of sizes \[5, 23\] needs lines and a start at"):
+        executable(np.zeros((5, 24), np.float16))
+    with pytest.raises(LaminaError, match="OpenCL has no tensor maps"):
+        plain_arguments([("map", TensorMap(0, "float16", (8, 8), (8, 8)))], "OpenCL")
+
+
+# Banks
+
+
+def conflicts(addresses: list[int], bytes_each: int) -> int:
+    """How often 32 banks of 4 bytes are asked for more than once: by threads that go together, 128 bytes at a time."""
+    together = 128 // bytes_each
+    worst = 0
+    for start in range(0, len(addresses), together):
+        words: dict[int, set[int]] = {}
+        for address in addresses[start : start + together]:
+            for word in range(address // 4, (address + bytes_each) // 4):
+                words.setdefault(word % 32, set()).add(word)
+        worst = max(worst, max(len(found) for found in words.values()) - 1)
+    return worst
+
+
+@pytest.mark.parametrize("line", [32, 64, 128, 256])
+def test_swizzled_lines_have_no_bank_conflicts(line: int):
+    """Eight lines' chunks at one place (ldmatrix), and neighbors of lines (copies); padding has both only by chance."""
+
+    def swizzled(row: int, chunk: int) -> int:
+        return row * line + 16 * swizzled_chunk(row, chunk, line)
+
+    def padded(row: int, chunk: int) -> int:
+        return row * (line + 16) + 16 * chunk
+
+    chunks = line // 16
+    for chunk in range(chunks):
+        assert conflicts([swizzled(row, chunk) for row in range(8)], 16) == 0
+    copies = [(number // chunks, number % chunks) for number in range(32)]
+    assert conflicts([swizzled(*place) for place in copies], 16) == 0
+    assert conflicts([padded(*place) for place in copies], 16) == (1 if line < 128 else 0)
+    places = {swizzled(row, chunk) for row in range(64) for chunk in range(chunks)}
+    assert places == {16 * number for number in range(64 * chunks)}
