@@ -51,3 +51,32 @@ def test_all_tables_in_one_command(tmp_path):
     report = (tmp_path / "report.md").read_text()
     assert "GFLOP/s" in report and "triad" in report and "geometric mean of 2 rows" in report
     assert (tmp_path / "models.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("script", "options"),
+    [
+        ("kernels.py", ["--set", "small", "--only", "odd"]),
+        ("convolutions.py", ["--network", "mobilenetv2", "--only", "stem"]),
+        ("rows.py", ["--size", "cache", "--only", "rms norm"]),
+        ("attention.py", ["--only", "12/4 heads"]),
+    ],
+)
+def test_a_row_of_a_table_of_kernels(script, options, tmp_path):
+    """Right, and beside ONNX Runtime; contenders that are not installed are left out."""
+    command = [sys.executable, f"benchmarks/{script}", *options, "--threads", "1", "--rounds", "1"]
+    command += ["--seconds", "0.01", "--json", str(tmp_path / "rows.json"), "--peers", "lamina", "onnxruntime"]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    rows = json.loads((tmp_path / "rows.json").read_text())
+    assert rows and all(row["ratio"] > 0 and row["best"] == "onnxruntime" for row in rows), rows
+    assert all(row["case"] in shown.stdout for row in rows)
+
+
+def test_a_row_of_the_table_of_training_steps(tmp_path):
+    command = [sys.executable, "benchmarks/training.py", "--only", "mlp", "--threads", "1", "--rounds", "1"]
+    command += ["--seconds", "0.01", "--json", str(tmp_path / "rows.json")]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
+    assert shown.returncode == 0, shown.stderr
+    (row,) = json.loads((tmp_path / "rows.json").read_text())
+    assert row["case"] == "mlp" and "error" not in row["lamina"], row

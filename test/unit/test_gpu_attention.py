@@ -15,7 +15,7 @@ from xdsl.dialects.builtin import DictionaryAttr, IntegerAttr, ModuleOp
 import lamina
 from lamina import api, ops
 from lamina.diagnostics import LaminaError
-from lamina.passes.hardware.gpu.attention_fragments import FragmentSchedule
+from lamina.passes.hardware.gpu.attention_schedule import FragmentSchedule
 from lamina.passes.loop.structured import SCHEDULE
 from lamina.targets.gpu.checking_driver import CheckingDriver
 from lamina.targets.gpu.launcher import Program as Compiled

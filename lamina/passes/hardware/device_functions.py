@@ -7,6 +7,7 @@ from math import factorial
 
 from lamina.passes.hardware.exponential import exp, expm1, log
 from lamina.passes.hardware.expressions import F64, Expression
+from lamina.passes.hardware.trigonometric import angle_of_point
 
 LN2_HIGH, LN2_LOW = 0.693147180559663, 2.8235290563031577e-13
 """ln 2 to 41 bits, whose product with an exponent is exact, and the rest."""
@@ -101,18 +102,7 @@ def acos(x: Expression) -> Expression:
 
 def atan2(y: Expression, x: Expression) -> Expression:
     """The angle of the point (x, y), with C's values at zeros and infinities."""
-    height, width = y.abs(), x.abs()
-    both_infinite = height.compare("==", math.inf) & width.compare("==", math.inf)
-    both_zero = height.compare("==", 0.0) & width.compare("==", 0.0)
-    # Scaled so that neither sums overflow nor subnormals lose bits; equal infinities are a diagonal, 0/0 is 0/1.
-    one = x.constant(1.0)
-    scale = height.maximum(width).compare(">", 1.0).select(x.constant(0.25), 2.0**600)
-    height = both_infinite.select(one, height * scale)
-    width = (both_infinite | both_zero).select(one, width * scale)
-    angle = _arctangent(height, width)
-    turned = (math.pi - angle) + 2 * LOST
-    angle = x.bits().compare("<", 0).select(turned, angle)
-    return angle.copysign(y)
+    return angle_of_point(y, x, _arctangent, 2.0**600, 2 * LOST)
 
 
 # Hyperbolic and algebraic functions

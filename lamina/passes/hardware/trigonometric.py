@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from xdsl.dialects.builtin import f64
 
@@ -127,14 +128,29 @@ def atan(x: Expression) -> Expression:
 
 def atan2(y: Expression, x: Expression) -> Expression:
     """The angle of the point (x, y), with C's values at zeros and infinities."""
+    return angle_of_point(y, x, _arctangent, 2.0**64)
+
+
+def angle_of_point(
+    y: Expression,
+    x: Expression,
+    arctangent: Callable[[Expression, Expression], Expression],
+    enlarged: float,
+    lost: float = 0.0,
+) -> Expression:
+    """`atan2` by the arc tangent of a quotient of numbers that are not negative.
+
+    `enlarged`: what lifts subnormals of the format into its normal numbers; `lost`: π less its nearest number.
+    """
     height, width = y.abs(), x.abs()
     both_infinite = height.compare("==", math.inf) & width.compare("==", math.inf)
     both_zero = height.compare("==", 0.0) & width.compare("==", 0.0)
     # Scaled so that neither sums overflow nor subnormals lose bits; equal infinities are a diagonal, 0/0 is 0/1.
     one = x.constant(1.0)
-    scale = height.maximum(width).compare(">", 1.0).select(x.constant(0.25), 2.0**64)
+    scale = height.maximum(width).compare(">", 1.0).select(x.constant(0.25), enlarged)
     height = both_infinite.select(one, height * scale)
     width = (both_infinite | both_zero).select(one, width * scale)
-    angle = _arctangent(height, width)
-    angle = x.bits().compare("<", 0).select(math.pi - angle, angle)
+    angle = arctangent(height, width)
+    turned = math.pi - angle
+    angle = x.bits().compare("<", 0).select(turned + lost if lost else turned, angle)
     return angle.copysign(y)

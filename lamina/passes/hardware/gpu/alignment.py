@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 
 from xdsl.dialects import func
@@ -20,20 +20,24 @@ SAME_START = frozenset(
 )
 
 
+def passed_buffers(module: ModuleOp) -> Iterator[list[tuple[SSAValue, SSAValue]]]:
+    """For every call of a function with a body: each buffer that it passes, and the argument that receives it."""
+    functions = {one.sym_name.data: one for one in module.ops if isinstance(one, func.FuncOp) and one.body.blocks}
+    for call in module.walk():
+        callee = functions.get(call.callee.string_value()) if isinstance(call, func.CallOp) else None
+        if callee is not None:
+            pairs = zip(call.operands, callee.body.block.args, strict=True)
+            yield [(operand, argument) for operand, argument in pairs if is_memref(operand.type)]
+
+
 def unaligned_arguments(module: ModuleOp) -> set[SSAValue]:
     """The arguments of functions that some call gives a part of a buffer which may start anywhere.
 
     Whole buffers are aligned: drivers allocate them so, and so does the plan of the arena.
     """
-    functions = {one.sym_name.data: one for one in module.ops if isinstance(one, func.FuncOp) and one.body.blocks}
     found: set[SSAValue] = set()
-    for call in module.walk():
-        callee = functions.get(call.callee.string_value()) if isinstance(call, func.CallOp) else None
-        if callee is None:
-            continue
-        for operand, argument in zip(call.operands, callee.body.block.args, strict=True):
-            if is_memref(operand.type) and not starts_aligned(operand, found):
-                found.add(argument)
+    for passed in passed_buffers(module):
+        found |= {argument for buffer, argument in passed if not starts_aligned(buffer, found)}
     return found
 
 

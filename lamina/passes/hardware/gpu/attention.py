@@ -17,12 +17,8 @@ from lamina.dialects.hardware.gpu_target import GpuDescription
 from lamina.dialects.loop import arith
 from lamina.dialects.tensor import linalg
 from lamina.passes.hardware.gpu.alignment import is_dense, starts_aligned
-from lamina.passes.hardware.gpu.attention_fragments import (
-    FragmentAttention,
-    FragmentSchedule,
-    Problem,
-    fragment_schedule,
-)
+from lamina.passes.hardware.gpu.attention_fragments import FragmentAttention
+from lamina.passes.hardware.gpu.attention_schedule import FragmentSchedule, Problem, fragment_schedule
 from lamina.passes.hardware.gpu.attention_stages import (
     BLOCKS,
     COLUMN,

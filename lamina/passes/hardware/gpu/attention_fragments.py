@@ -7,30 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil, e, inf, log2, prod
+from math import e, inf, log2
 
 from xdsl.dialects import math
 from xdsl.dialects.arith import FastMathFlagsAttr
 from xdsl.dialects.builtin import (
-    BFloat16Type,
-    DictionaryAttr,
-    Float16Type,
-    Float32Type,
-    IntegerAttr,
-    StringAttr,
     f32,
-    i64,
 )
 from xdsl.dialects.utils.fast_math import FastMathFlag
-from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.ir import SSAValue
 
 from lamina.diagnostics import error_at
 from lamina.dialects.hardware import gpu
 from lamina.dialects.hardware.gpu_communication import SubgroupReduceOp
-from lamina.dialects.hardware.gpu_target import GpuDescription
 from lamina.dialects.hardware.nvgpu import (
     COPY_BYTES,
-    FRAGMENTS,
     AsyncCopyOp,
     AsyncCreateGroupOp,
     AsyncWaitOp,
@@ -38,6 +29,15 @@ from lamina.dialects.hardware.nvgpu import (
     MmaSyncOp,
 )
 from lamina.dialects.loop import arith, vector
+from lamina.passes.hardware.gpu.attention_schedule import (
+    LINE,
+    SLOTS,
+    TILE,
+    WARP,
+    FragmentSchedule,
+    Problem,
+    shared_shapes,
+)
 from lamina.passes.hardware.gpu.attention_stages import (
     COLUMN,
     FEATURE,
@@ -54,18 +54,7 @@ from lamina.passes.hardware.gpu.product_loads import aligned_load, aligned_store
 from lamina.passes.hardware.gpu.stages import delinearized
 from lamina.passes.loop.emitter import Emitter, Index, memref_type, scalar_attribute, vector_of
 from lamina.passes.loop.plan_arena import element_bytes
-from lamina.passes.loop.structured import SCHEDULE, emit_affine, maps_of
-from lamina.passes.tensor.schedules.stage_view import numbers
-
-WARP = 32
-TILE = 16
-"""Queries of a fragment, and keys of two."""
-
-SLOTS = 2
-"""Blocks of keys, and of values, in shared memory: one is used while the next one comes."""
-
-LINE = 16
-"""Bytes of a line of a tile, and of the room between two rows of shared memory, which keeps them in other banks."""
+from lamina.passes.loop.structured import emit_affine, maps_of
 
 UNROLLED = 16
 """Copies of a thread that are written out, at most."""
@@ -74,127 +63,6 @@ KEPT_QUERIES = 32
 """Registers of queries that a thread keeps; where there are more, they are loaded again for every block of keys."""
 
 APPROXIMATE = FastMathFlagsAttr([FastMathFlag.APPROX_FUNC])
-
-TYPE_NAMES: tuple[tuple[type[Attribute], str], ...] = (
-    (Float16Type, "f16"),
-    (BFloat16Type, "bf16"),
-    (Float32Type, "tf32"),
-)
-
-SHAPES: tuple[tuple[int, tuple[tuple[int, int, int], ...]], ...] = (
-    (128, ((128, 32, 64), (64, 16, 64), (32, 16, 64), (16, 16, 64))),
-    (256, ((128, 16, 64), (64, 16, 64), (32, 16, 64), (16, 16, 32))),
-    (512, ((64, 16, 32), (32, 16, 32), (16, 16, 16))),
-    (1024, ((64, 16, 16), (32, 16, 16), (16, 16, 16))),
-)
-"""By the bytes of a row of features, queries of a block, queries of a warp and keys of a block, the largest first."""
-
-
-@dataclass(frozen=True)
-class FragmentSchedule:
-    """How attention is cut: queries of a block and of a warp, keys of a block, k of the matrix instruction."""
-
-    queries: int
-    warp: int
-    keys: int
-    depth: int
-    asynchronous: bool
-
-    @property
-    def threads(self) -> int:
-        """Threads of a block."""
-        return self.queries // self.warp * WARP
-
-    def entries(self) -> Mapping[str, Attribute]:
-        """What it adds to `lamina.schedule`."""
-        copies: Mapping[str, Attribute] = {"copies": StringAttr("asynchronous")} if self.asynchronous else {}
-        return {
-            "block": numbers({ROW: self.queries, COLUMN: self.keys}),
-            "warp": numbers({ROW: self.warp}),
-            "fragment": numbers({"m": TILE, "n": TILE // 2, "k": self.depth}),
-            "stages": IntegerAttr(SLOTS, i64),
-            **copies,
-        }
-
-    @staticmethod
-    def of(op: Operation) -> FragmentSchedule | None:
-        """What the schedule of an op says, None where it has no fragments; LaminaError for sizes that do not fit."""
-        schedule = op.attributes.get(SCHEDULE)
-        if not isinstance(schedule, DictionaryAttr) or "fragment" not in schedule.data:
-            return None
-
-        def number(key: str, axis: str) -> int:
-            sizes = schedule.data.get(key)
-            found = sizes.data.get(axis) if isinstance(sizes, DictionaryAttr) else None
-            if not isinstance(found, IntegerAttr) or found.value.data < 1:
-                raise error_at(op, f"{SCHEDULE}: expected a number above 0 as '{key}.{axis}', found {found}")
-            return found.value.data
-
-        found = FragmentSchedule(
-            number("block", ROW),
-            number("warp", ROW),
-            number("block", COLUMN),
-            number("fragment", "k"),
-            "copies" in schedule.data,
-        )
-        if found.queries % found.warp or found.warp % TILE or found.keys % TILE:
-            raise error_at(op, f"{SCHEDULE}: expected blocks of whole warps, and both of whole fragments of {TILE}")
-        return found
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What a schedule depends on: elements, features of keys and values, queries, and attentions beside each other.
-
-    `masked`: scores are changed by a mask, whose elements and their addresses take registers as well.
-    """
-
-    element: Attribute
-    features: int
-    outputs: int
-    rows: int
-    beside: int
-    masked: bool = False
-
-
-def fragment_schedule(problem: Problem, target: GpuDescription) -> FragmentSchedule | None:
-    """The schedule for a target; None where it has no matrix units for the type, or not enough of anything."""
-    name = next((name for kind, name in TYPE_NAMES if isinstance(problem.element, kind)), "")
-    sizes = [int(size) for size in target.fragment.split("x")] if target.fragment else []
-    if target.kind != "ptx" or len(sizes) != 3 or name not in target.fragment_types.split():
-        return None
-    depth = sizes[2] // 2 if name == "tf32" else sizes[2]
-    if ((sizes[0], sizes[1], depth), problem.element, f32) not in FRAGMENTS:
-        return None
-    width = max(problem.features, problem.outputs) * element_bytes(problem.element)
-    shapes = next((shapes for most, shapes in SHAPES if width <= most), ())
-    fitting: list[FragmentSchedule] = []
-    for queries, warp, keys in shapes:
-        if problem.masked and warp > TILE:
-            keys = max(TILE, keys // 2)
-        found = FragmentSchedule(queries, warp, keys, depth, target.copy > 0)
-        used = sum(prod(shape) for shape in shared_shapes(found, problem)) * element_bytes(problem.element)
-        if used <= target.shared_memory and (queries == TILE or queries < 2 * problem.rows):
-            fitting.append(found)
-    blocks = [problem.beside * ceil(problem.rows / one.queries) for one in fitting]
-    full = next((one for one, count in zip(fitting, blocks, strict=True) if count >= target.processors), None)
-    return full or (fitting[-1] if fitting else None)
-
-
-def shared_shapes(schedule: FragmentSchedule, problem: Problem) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:
-    """The shapes of shared memory: queries; keys; values."""
-    line = LINE // element_bytes(problem.element)
-    features, outputs = padded(problem.features, 2 * line), padded(problem.outputs, TILE)
-    return (
-        (schedule.queries, features + line),
-        (SLOTS, schedule.keys, features + line),
-        (SLOTS, schedule.keys, outputs + line),
-    )
-
-
-def padded(size: int, multiple: int) -> int:
-    """The next multiple."""
-    return -(-size // multiple) * multiple
 
 
 @dataclass(frozen=True)

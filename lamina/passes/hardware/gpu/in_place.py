@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from xdsl.dialects import func
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Attribute, Block, BlockArgument, Operation, Region, SSAValue
 
 from lamina.dialects.loop import memref, scf
-from lamina.dialects.loop.types import is_memref
-from lamina.passes.hardware.gpu.alignment import SAME_START
+from lamina.passes.hardware.gpu.alignment import SAME_START, passed_buffers
 from lamina.passes.loop.emitter import Emitter, scalar_attribute
 
 
@@ -19,17 +17,11 @@ def updated_in_place(module: ModuleOp) -> set[SSAValue]:
 
     func.call @step(%cell, %gates, %cell)
     """
-    functions = {one.sym_name.data: one for one in module.ops if isinstance(one, func.FuncOp) and one.body.blocks}
     found: set[SSAValue] = set()
-    for call in module.walk():
-        callee = functions.get(call.callee.string_value()) if isinstance(call, func.CallOp) else None
-        if callee is None:
-            continue
+    for passed in passed_buffers(module):
         first: dict[SSAValue, SSAValue] = {}
-        for operand, argument in zip(call.operands, callee.body.block.args, strict=True):
-            if not is_memref(operand.type):
-                continue
-            other = first.setdefault(root_of(operand), argument)
+        for buffer, argument in passed:
+            other = first.setdefault(root_of(buffer), argument)
             if other is not argument:
                 found |= {other, argument}
     return found
