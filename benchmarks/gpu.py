@@ -343,7 +343,8 @@ def time_case(device: Device, case: Case, bandwidth: float | None) -> Row:
     note = "; ".join(one for one in (note, failed) if one)
     if "triton" in contenders:
         found = contenders["triton"][0]()
-        note += f"; triton {difference_from(device.torch, found, case.torch(device.torch, *inputs))}"
+        compared = f"triton {difference_from(device.torch, found, case.torch(device.torch, *inputs))}"
+        note = "; ".join(one for one in (note, compared) if one)
     times = device.contend(contenders)
     scale = 1e-9 if case.unit == "TFLOP/s" else 1e-6
     rates = {name: case.work * scale / time for name, time in times.items()}

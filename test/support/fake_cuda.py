@@ -12,6 +12,8 @@ from enum import IntEnum
 from types import SimpleNamespace
 from typing import Any
 
+from lamina.targets.gpu.tensor_maps import ARGUMENT_TYPES
+
 Kernel = Callable[[int, int, Sequence[int]], None]
 
 
@@ -26,16 +28,6 @@ class Result(IntEnum):
 
 SWIZZLES = ("NONE", "32B", "64B", "128B")
 PROMOTIONS = ("NONE", "L2_64B", "L2_128B", "L2_256B")
-
-
-class FakeMap:
-    """A tensor map of 16 numbers; kernels read them at the address that they are given."""
-
-    def __init__(self, values: Sequence[int]):
-        self.numbers = (ctypes.c_uint64 * 16)(*values)
-
-    def getPtr(self) -> int:
-        return ctypes.addressof(self.numbers)
 
 
 class FakeCuda:
@@ -69,9 +61,11 @@ class FakeCuda:
         self.CUtensorMapInterleave = SimpleNamespace(CU_TENSOR_MAP_INTERLEAVE_NONE=0)
         self.CUtensorMapFloatOOBfill = SimpleNamespace(CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE=0)
         self.CUtensorMapDataType = SimpleNamespace(
-            CU_TENSOR_MAP_DATA_TYPE_FLOAT16=6, CU_TENSOR_MAP_DATA_TYPE_FLOAT32=7, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16=9
+            CU_TENSOR_MAP_DATA_TYPE_FLOAT16=6,
+            CU_TENSOR_MAP_DATA_TYPE_FLOAT32=7,
+            CU_TENSOR_MAP_DATA_TYPE_BFLOAT16=9,
+            CU_TENSOR_MAP_DATA_TYPE_TFLOAT32=11,
         )
-        self.cuuint64_t = self.cuuint32_t = int
         self.CUfunction_attribute = SimpleNamespace(
             CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK=0,
             CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES=3,
@@ -159,19 +153,27 @@ class FakeCuda:
         count = getattr(work, "arguments", 8)
         pointers = (ctypes.c_void_p * count).from_address(places)
         values = [ctypes.c_uint64.from_address(pointer).value for pointer in pointers if pointer]
-        # Of a tensor map, a kernel reads its 16 numbers, copied when it is launched; they start at 64 bytes.
+        # Of a tensor map, a kernel reads its 16 numbers, copied when it is launched; they start at 128 bytes.
         for position in getattr(work, "maps", ()):
-            assert pointers[position] % 64 == 0
+            assert pointers[position] % 128 == 0
             values[position] = list((ctypes.c_uint64 * 16).from_address(pointers[position]))
         return self._do(lambda: work(blocks, threads, values), "launch", function, blocks, threads, stream, shared)
 
-    def cuTensorMapEncodeTiled(self, *arguments: Any) -> tuple[Any, ...]:
-        """The map's bytes: numbers, the address among them, as a launch gets them."""
-        kind, rank, address, sizes, strides, box, _, _, swizzle, promotion, _ = arguments
-        if len(sizes) != rank or len(strides) != rank - 1 or address % 16 or any(one % 16 for one in strides):
-            return (Result.CUDA_ERROR_INVALID_VALUE,)
-        self.log.append(("map", *arguments))
-        return Result.CUDA_SUCCESS, FakeMap([address, kind, rank, swizzle, promotion, *sizes, *box])
+    @property
+    def encode(self) -> Any:
+        """cuTensorMapEncodeTiled as a C function, so that arguments pass as they do to the driver's."""
+        return ctypes.CFUNCTYPE(ctypes.c_int, *ARGUMENT_TYPES)(self._encode)
+
+    def _encode(self, place: int, kind: int, rank: int, address: int, *rest: Any) -> int:
+        """The map's bytes are 16 numbers, the address among them, as a launch gets them."""
+        sizes, steps_in_bytes, box, steps, _, swizzle, promotion, _ = rest
+        sizes, strides, box, steps = sizes[:rank], steps_in_bytes[: rank - 1], box[:rank], steps[:rank]
+        if place % 128 or address % 16 or any(one % 16 for one in strides):
+            return int(Result.CUDA_ERROR_INVALID_VALUE)
+        self.log.append(("map", kind, rank, address, sizes, strides, box, steps))
+        values = [address, kind, rank, swizzle, promotion, *sizes, *box]
+        ctypes.memmove(place, (ctypes.c_uint64 * 16)(*values), 128)
+        return int(Result.CUDA_SUCCESS)
 
     # Memory
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,18 +41,28 @@ def _products(module: ModuleOp) -> list[Any]:
     return [op for op, one in found if isinstance(one, DictionaryAttr) and one.data["kind"].data == PRODUCT]
 
 
-def compile_scheduled(
+@dataclass(frozen=True)
+class Scheduled:
+    """A module whose kernels are outlined, the schedules of its products, and what a package says besides."""
+
+    module: ModuleOp
+    used: list[ProductSchedule]
+    description: GpuDescription
+    inputs: Any
+    outputs: Any
+
+
+def outlined(
     module: ModuleOp,
     context: LaminaContext,
-    folder: Path,
     schedule_target: str,
     target: str = "",
     edit: Edit | None = None,
     tf32: bool = False,
     figures: Mapping[str, int] | None = None,
     rewrite: Callable[[ModuleOp], None] | None = None,
-) -> tuple[list[ProductSchedule], Mapping[str, Any]]:
-    """Compile with the schedules that `schedule_target` gets, edited, for another target; schedules and manifest.
+) -> Scheduled:
+    """Outline kernels with the schedules that `schedule_target` gets, edited, for another target.
 
     `rewrite` changes the module where all schedules are written.
     """
@@ -73,7 +83,17 @@ def compile_scheduled(
     module.attributes[TARGET] = description.attribute()
     pipelines.run_passes(module, context, names[after + 1 :])
     pipelines.verify(module, "outlining kernels")
-    return used, write_package(folder, module, context, description, inputs, outputs, module_text(module))
+    return Scheduled(module, used, description, inputs, outputs)
+
+
+def compile_scheduled(
+    module: ModuleOp, context: LaminaContext, folder: Path, schedule_target: str, target: str = "", **options: Any
+) -> tuple[list[ProductSchedule], Mapping[str, Any]]:
+    """Compile with the schedules that `schedule_target` gets for another target (`outlined`, with its options);
+    schedules and manifest."""
+    made = outlined(module, context, schedule_target, target, **options)
+    text = module_text(module)
+    return made.used, write_package(folder, module, context, made.description, made.inputs, made.outputs, text)
 
 
 def _described(target: str, figures: Mapping[str, int] | None) -> GpuDescription:

@@ -248,6 +248,24 @@ def test_an_entry_that_lacks_a_constant_is_compiled_again(compiled):
     assert len(compiled.generated) == 2
 
 
+def test_a_folder_that_can_only_be_read_serves_without_a_warning(compiled, monkeypatch):
+    """After a start of the machine nobody has noted yet that the entry was whole."""
+    compiled()
+    for note in compiled.folder.glob("*.checked"):
+        note.unlink()
+
+    def refuse(path):
+        raise PermissionError(30, "Read-only file system")
+
+    monkeypatch.setattr(cache, "replacing", refuse)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        executable = compiled()
+    assert executable.compile_count == 0
+    check(executable)
+    assert not list(compiled.folder.glob("*.checked"))
+
+
 @pytest.mark.parametrize("position", [4, 100, -100, -5, None])
 def test_a_damaged_entry_is_compiled_again(compiled, position):
     compiled()

@@ -22,13 +22,19 @@ def placed(array: np.ndarray, offset: int) -> np.ndarray:
     return copy
 
 
-def compiled(nodes: list[onnx.NodeProto], inputs: dict[str, np.ndarray], result: np.ndarray, threads: int):
+def compiled(
+    nodes: list[onnx.NodeProto],
+    inputs: dict[str, np.ndarray],
+    result: np.ndarray,
+    threads: int,
+    target: dict[str, int] | None = None,
+):
     """A model with inputs and a result as these arrays."""
     values = [helper.make_tensor_value_info(name, TYPES[a.dtype.type], a.shape) for name, a in inputs.items()]
     output = helper.make_tensor_value_info("y", TYPES[result.dtype.type], result.shape)
     graph = helper.make_graph(nodes, "moved", values, [output])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
-    return lamina.compile(model, threads=threads, cache=False)
+    return lamina.compile(model, threads=threads, target=target, cache=False)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -45,8 +51,9 @@ def compiled(nodes: list[onnx.NodeProto], inputs: dict[str, np.ndarray], result:
         ((17, 2048, 144), (0, 2, 1), np.float32),
     ],
 )
-def test_transposes_at_every_alignment(shape, permutation, dtype, threads) -> None:
-    """Blocks begin where lines do, wherever the buffers begin; the last two are stored past the caches."""
+@pytest.mark.parametrize("target", [None, {"l3": 4096}], ids=["host", "streamed"])
+def test_transposes_at_every_alignment(shape, permutation, dtype, threads, target) -> None:
+    """Blocks begin where lines do, wherever the buffers begin; with a small last cache they are stored past it."""
     random = np.random.default_rng(0)
     x = (100 * random.standard_normal(shape)).astype(dtype)
     bias = (100 * random.standard_normal([shape[axis] for axis in permutation])).astype(dtype)
@@ -55,7 +62,7 @@ def test_transposes_at_every_alignment(shape, permutation, dtype, threads) -> No
         helper.make_node("Transpose", ["x"], ["t"], perm=permutation),
         helper.make_node("Add", ["t", "b"], ["y"]),
     ]
-    executable = compiled(nodes, {"x": x, "b": bias}, wanted, threads)
+    executable = compiled(nodes, {"x": x, "b": bias}, wanted, threads, target)
     for read, written in ((0, 0), (16, 48), (8, 24), (0, 32), (56, 8)):
         # An element before and behind the result must stay as it is.
         around = placed(np.full(wanted.size + 2 * LINE_BYTES, 7, dtype), written)
@@ -87,3 +94,12 @@ def test_vectors_and_large_matrices(left, right, threads) -> None:
     executable = compiled([helper.make_node("MatMul", ["x", "w"], ["y"])], {"x": x, "w": w}, x @ w, threads)
     (result,) = executable.call([x, w])
     np.testing.assert_allclose(result, exact, rtol=0, atol=4e-6 * np.abs(exact).max())
+
+
+def test_errors_of_long_sums_do_not_grow() -> None:
+    """All of one sign, so that a sum that is added up one by one loses what is small beside it."""
+    random = np.random.default_rng(2)
+    x, w = random.random((1, 100_000), np.float32) + 0.5, random.random((100_000, 512), np.float32) + 0.5
+    exact = x.astype(np.float64) @ w
+    (result,) = compiled([helper.make_node("MatMul", ["x", "w"], ["y"])], {"x": x, "w": w}, x @ w, 1).call([x, w])
+    np.testing.assert_allclose(result, exact, rtol=1e-6)

@@ -129,7 +129,7 @@ class LdexpOp(IRDLOperation):
 
 @irdl_op_definition
 class ScaleOp(IRDLOperation):
-    """`cpu.scale %x, %n : vector<32xf32>`: x · 2ⁿ with n a whole number in x's type, rounded once.
+    """`cpu.scale %x, %n : vector<32xf32>`: x · 2^⌊n⌋ with n of x's type, rounded once.
 
     For targets with vectors of 512 bits and an instruction for it on those of f32 (`vscalefps`).
     """

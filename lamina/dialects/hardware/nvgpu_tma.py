@@ -243,7 +243,10 @@ class TmaLoadOp(IRDLOperation):
 
 @irdl_op_definition
 class TmaStoreOp(IRDLOperation):
-    """Copy a part of a tensor from shared memory, and wait until shared memory has been read."""
+    """Copy a part of a tensor from shared memory, and wait until shared memory has been read.
+
+    All threads of the block come to it, and meet: what they have written before is copied.
+    """
 
     name = "nvgpu.tma.async.store"
 

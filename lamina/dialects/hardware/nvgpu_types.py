@@ -256,7 +256,10 @@ def swizzled_chunk(row: int, chunk: int, line_bytes: int) -> int:
 
 
 def multiplied(element: Attribute) -> Attribute:
-    """The elements that matrix units multiply, where memory has elements of a type: f32 are rounded to tf32."""
+    """The elements that matrix units multiply, where memory has elements of a type: of f32, what tf32 keeps.
+
+    The units leave out the last 13 bits; copies by a tensor map whose dtype is tf32 have rounded before.
+    """
     return FloatTF32Type() if element == f32 else element
 
 

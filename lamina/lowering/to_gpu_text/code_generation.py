@@ -19,8 +19,9 @@ from lamina.dialects.hardware.gpu_target import GpuDescription
 from lamina.lowering.to_gpu_text import KERNEL_FORMS, KernelText, module_text
 
 INTRINSIC = re.compile(r"llvm\.[\w.]+\w")
-FEATURES: Mapping[str, str] = {"sm_75": "+ptx65"}
-"""What an architecture has in versions of its assembly that LLVM does not choose by itself."""
+FEATURES: Mapping[str, str] = {"sm_75": "+ptx65", "sm_90a": "+ptx83"}
+"""What an architecture has in versions of its assembly that LLVM does not choose by itself: 8.3 brings
+`fence.proxy.tensormap`."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ A step is a dictionary with `kind`:
 
 - `size`: variable, value: a size that has a name from here on;
 - `launch`: kernel, grid (blocks along x), threads, arguments: a size, a place, or a tensor map: {tensor (a place),
-  dtype, sizes, box (both in the order of memory, the last axis the fastest), swizzle and promotion in bytes (0: none)};
+  dtype (tf32: f32 that copies round to tf32), sizes, box (both in the order of memory, the last axis the fastest),
+  swizzle and promotion in bytes (0: none)};
 - `copy`: source and target (places), bytes;
 - `allocate`: buffer, bytes; `release`: buffer;
 - `load`: variable, source, dtype; `store`: value, target, dtype: one integer;
@@ -27,6 +28,7 @@ from xdsl.dialects import func
 from xdsl.dialects.builtin import (
     DYNAMIC_INDEX,
     DenseArrayBase,
+    FloatTF32Type,
     IntegerAttr,
     ModuleOp,
     StringAttr,
@@ -40,6 +42,7 @@ from lamina.dialects.hardware import gpu
 from lamina.dialects.hardware.gpu_sizes import Size, binary, choice
 from lamina.dialects.hardware.nvgpu_tma import TmaCreateOp, map_type
 from lamina.dialects.hardware.nvgpu_types import PROMOTION_BYTES, SWIZZLE_BYTES, TensorMapType
+from lamina.dialects.hardware.nvgpu_warpgroup import GenerateDescriptorOp, descriptor_type
 from lamina.dialects.loop import arith, memref, scf
 from lamina.dialects.loop.types import is_array, is_memref
 from lamina.interface import main_function
@@ -94,11 +97,12 @@ class TensorMap:
     place: Place
     type: TensorMapType
 
-    def to_json(self) -> Step:
+    def to_json(self, *, rounds: bool) -> Step:
+        """The argument of a launch; `rounds`: the kernel multiplies f32 as tf32, to which the copies round."""
         part = self.type.box
         return {
             "tensor": self.place.to_json(),
-            "dtype": dtype_of(part.get_element_type()).name,
+            "dtype": "tf32" if rounds else dtype_of(part.get_element_type()).name,
             "sizes": list(self.place.sizes),
             "box": list(part.get_shape()),
             "swizzle": SWIZZLE_BYTES[self.type.swizzle.data],
@@ -152,6 +156,13 @@ class _Reader:
         self.constants: dict[str, Attribute] = {}
         self.outputs: list[tuple[SSAValue, str]] = []
         self.globals = {op.sym_name.data: op for op in module.ops if isinstance(op, memref.GlobalOp)}
+        self.kernels = {
+            function.sym_name.data: function
+            for device in module.ops
+            if isinstance(device, gpu.ModuleOp)
+            for function in device.body.block.ops
+            if isinstance(function, gpu.FuncOp)
+        }
         self.count = 0
 
     def bind_arguments(self, main: func.FuncOp, names: Sequence[str]) -> list[str]:
@@ -194,6 +205,16 @@ class _Reader:
         if not isinstance(known, Place):
             raise LaminaError("expected a buffer that the host knows")
         return known
+
+    def multiplies_tf32(self, launch: gpu.LaunchFuncOp, number: int) -> bool:
+        """Whether a kernel multiplies as tf32 what a tensor map, its argument with a number, brings."""
+        kernel = self.kernels[launch.kernel.nested_references.data[-1].data]
+        users = [use.operation for use in kernel.body.block.args[number].uses]
+        return any(
+            isinstance(op, GenerateDescriptorOp)
+            and isinstance(descriptor_type(op.descriptor).matrix.get_element_type(), FloatTF32Type)
+            for op in users
+        )
 
     def fresh(self, prefix: str) -> str:
         """A name that nothing else has."""
@@ -382,10 +403,10 @@ def _launch(reader: _Reader, op: Operation) -> Step:
     if not isinstance(op, gpu.LaunchFuncOp):
         raise LaminaError(f"'{op.name}' is not a launch")
     arguments: list[Size | list[Size] | Step] = []
-    for operand in op.kernel_operands:
+    for number, operand in enumerate(op.kernel_operands):
         known = reader.values.get(operand)
         if isinstance(known, TensorMap):
-            arguments.append(known.to_json())
+            arguments.append(known.to_json(rounds=reader.multiplies_tf32(op, number)))
             continue
         if not is_memref(operand.type):
             arguments.append(reader.size(operand))

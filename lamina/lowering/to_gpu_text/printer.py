@@ -195,7 +195,8 @@ class KernelPrinter(FunctionPrinter):
             self.alignment = SWIZZLED_ALIGNMENT
         sizes_of_shared = [self._aligned_bytes(argument) for argument in function.workgroup]
         shared = sum(sizes_of_shared)
-        dynamic_name = f"@{_plain(name)}__dynamic" if shared > self.form.static_shared_memory else None
+        declared = shared + self._barrier_room(function)
+        dynamic_name = f"@{_plain(name)}__dynamic" if declared > self.form.static_shared_memory else None
         if dynamic_name is not None:
             space = self.form.spaces["workgroup"]
             self.spaces[dynamic_name] = space
@@ -229,6 +230,11 @@ class KernelPrinter(FunctionPrinter):
         text = f"{head} {attributes} {size} {{\n{self.body_text()}\n}}"
         self.module.define(symbol(name), text if self.form.has_bfloat else without_bfloat(text))
         return (shared + self.barriers, 0) if dynamic_name is None else (self.barriers, shared)
+
+    def _barrier_room(self, function: gpu.FuncOp) -> int:
+        """Bytes of shared memory for barriers, as far as a place where a buffer may begin: they may lie ahead of it."""
+        groups = [barriers_type(op.barriers) for op in function.walk() if isinstance(op, MBarrierCreateOp)]
+        return -(-sum(group.count for group in groups) * BARRIER_BYTES // self.alignment) * self.alignment
 
     def _aligned_bytes(self, argument: SSAValue) -> int:
         """The bytes of a workgroup buffer, as far as the next multiple of the alignment."""

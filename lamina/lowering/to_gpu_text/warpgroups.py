@@ -47,6 +47,10 @@ LEADING, STRIDE, SWIZZLE_128 = 16, 32, 1 << 62
 """Where a descriptor has the step to the next panel, the step to the next eight lines, and the kind of its swizzle."""
 GROUP_LINES = 8
 
+TOGETHER = "bar.warp.sync 0xffffffff;"
+"""PTX does not promise that a warp is whole again after a branch that one thread has taken; aligned instructions need
+that."""
+
 NAMES: Mapping[type[Attribute], str] = {Float16Type: "f16", BFloat16Type: "bf16", FloatTF32Type: "tf32"}
 
 
@@ -202,8 +206,9 @@ def store(printer: FunctionPrinter, op: Operation) -> None:
             ("ptr", printer.text(op.map)),
             *(word(printer, one) for one in op.coordinates),
         ]
+        # Every thread that has written says so to copies, before the one that copies for all goes on.
+        _run(printer, ["fence.proxy.async.shared::cta", "barrier.sync 0"], [], "")
         instructions = [
-            "fence.proxy.async.shared::cta",
             f"cp.async.bulk.tensor.{rank}d.global.shared::cta.tile.bulk_group [$1, {_coordinates(rank, 2)}], [$0]",
             "cp.async.bulk.commit_group",
             "cp.async.bulk.wait_group 0",
@@ -256,7 +261,7 @@ def multiply(printer: FunctionPrinter, op: Operation) -> None:
     left, right = f"${len(sums)}", f"${len(sums) + 1}"
     transposed = int(op.transpose_b is not None)
     turns = "" if name == "tf32" else f", 0, {transposed}"
-    lines = [".reg .pred p;", ".reg .b64 a, b;", "setp.eq.u32 p, 0, 0;", "wgmma.fence.sync.aligned;"]
+    lines = [".reg .pred p;", ".reg .b64 a, b;", "setp.eq.u32 p, 0, 0;", TOGETHER, "wgmma.fence.sync.aligned;"]
     for position in range(0, op.depth, depth):
         down = _depth_bytes(op.a, position, along_depth=True) // UNIT
         across = _depth_bytes(op.b, position, along_depth=not transposed) // UNIT
@@ -298,7 +303,7 @@ def read(printer: FunctionPrinter, op: Operation) -> None:
     if len(op.operands) != 1 or not isinstance(op.operands[0].type, AccumulatorType):
         conversion(printer, op)
         return
-    lines = ["wgmma.wait_group.sync.aligned 0;"]
+    lines = [TOGETHER, "wgmma.wait_group.sync.aligned 0;"]
     elements = updated(printer, lines, printer.elements(op.operands[0]), [])
     start = 0
     for result in op.results:

@@ -24,6 +24,7 @@ from lamina.lowering.to_llvm_text.parallel import PARALLEL_CASES
 from lamina.lowering.to_llvm_text.target import LlvmTarget
 from lamina.lowering.to_llvm_text.vector_operations import VECTOR_CASES
 from lamina.lowering.to_llvm_text.vector_transfer import TRANSFER_CASES
+from lamina.passes.loop.vectorize_loops import OPTIMIZED
 
 CASES: Mapping[str, Case] = {
     **ELEMENTWISE_CASES,
@@ -38,9 +39,6 @@ CASES: Mapping[str, Case] = {
 """Every op that has a translation, by name: upstream's ops may be xDSL's classes or ours."""
 
 EXPLICIT, SCALAR = "explicit", "scalar"
-
-OPTIMIZED = "lamina.optimized"
-"""On functions: LLVM's pipeline is to run although they have explicit vectors."""
 
 
 class LlvmModule(NamedTuple):

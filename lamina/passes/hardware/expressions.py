@@ -187,7 +187,7 @@ class Expression:
         return self.apply(LdexpOp, self, exponent)
 
     def scale(self, exponent: Expression) -> Expression:
-        """self · 2ⁿ of a whole number n that is a float, rounded once."""
+        """self · 2^⌊n⌋ of a float n, rounded once."""
         return self.apply(ScaleOp, self, exponent)
 
     def lookup(self, table: Sequence[float]) -> Expression:

@@ -51,6 +51,9 @@ from lamina.passes.registers import TARGET, target_vector_bits
 INDEX = IndexType()
 TRUE = BoolAttr.from_bool(True)
 
+OPTIMIZED: Final = "lamina.optimized"
+"""On functions: LLVM's pipeline is to run although they have explicit vectors."""
+
 VECTORS: Final = 4
 """Vectors of one step of a loop: enough sums at a time to hide the latency of an addition."""
 
@@ -123,7 +126,7 @@ def _vectorize_in(function: func.FuncOp, lanes: int, threshold: int | None) -> N
         if lines is not None:
             lines.copy.detach()
             lines.copy.erase()
-    function.attributes["lamina.optimized"] = UnitAttr()
+    function.attributes[OPTIMIZED] = UnitAttr()
     erase_dead_ops(function.body.block)
 
 
@@ -173,6 +176,10 @@ class _Lines:
             return None
         (length,) = memref_type(copy.operands[0]).get_shape()
         if length % LINE or known_index(loop.lb) != 0 or known_index(loop.ub) != length:
+            return None
+        stores = [op for op in loop.body.block.ops if isinstance(op, memref.StoreOp)]
+        users = {use.operation for use in copy.operands[0].uses}
+        if len(stores) != 1 or users != {stores[0], copy}:
             return None
         return _Lines(copy, copy.operands[0], view.source, offsets[0])
 
@@ -381,7 +388,9 @@ class _Rewriter:
             if isinstance(op, memref.StoreOp):
                 self._write(emitter, op, known, width, mask)
                 continue
-            if isinstance(op, memref.LoadOp):
+            if isinstance(op, arith.ConstantOp):
+                known[op.result] = self._vector(emitter, op.result, known, width)
+            elif isinstance(op, memref.LoadOp):
                 known[op.results[0]] = self._read(emitter, op, known, width, mask)
             elif op.results[0] in self.loop.moving:
                 left, right = (known.get(operand, operand) for operand in op.operands)

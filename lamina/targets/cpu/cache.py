@@ -51,13 +51,14 @@ class DiskCache:
             return path if path.is_file() else None
         return path
 
-    def store(self, name: str, write: Callable[[Path], None]) -> bool:
-        """Have `write` make the entry, as a whole; False, with one warning a process, when it cannot."""
+    def store(self, name: str, write: Callable[[Path], None], *, quietly: bool = False) -> bool:
+        """Have `write` make the entry, as a whole; False when it cannot, with one warning a process or `quietly`."""
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             write(self.path(name))
         except OSError as error:
-            _warn_once(f"the cache in {self.directory} cannot be written ({error.strerror}); continuing without it")
+            if not quietly:
+                _warn_once(f"the cache in {self.directory} cannot be written ({error.strerror}); continuing without it")
             return False
         self.trim()
         return True
@@ -82,7 +83,7 @@ class DiskCache:
         self.drop(name)
         return None
 
-    def store_bytes(self, name: str, data: bytes) -> None:
+    def store_bytes(self, name: str, data: bytes, *, quietly: bool = False) -> None:
         """Store bytes with their checksum."""
 
         def write(path: Path) -> None:
@@ -90,7 +91,7 @@ class DiskCache:
                 file.write(hashlib.sha256(data).digest())
                 file.write(data)
 
-        self.store(name, write)
+        self.store(name, write, quietly=quietly)
 
     def trim(self) -> None:
         """Remove the least recently used entries until the rest fits, and what crashed writers left behind."""

@@ -49,9 +49,9 @@ def load_entry(store: DiskCache, name: str, missing: Callable[[str], Array] | No
 
 
 def _note(store: DiskCache, name: str, identity: bytes | None) -> None:
-    """Write down that the file was whole when it had this identity."""
+    """Write down that the file was whole when it had this identity; not where the cache can only be read."""
     if identity is not None:
-        store.store_bytes(name + SUFFIX, identity)
+        store.store_bytes(name + SUFFIX, identity, quietly=True)
 
 
 def _identity(path: Path) -> bytes | None:

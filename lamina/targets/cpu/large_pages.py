@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Sequence
 from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ PAGE = 2 << 20
 """Bytes of a large page on x86-64, and on AArch64 with the usual small ones."""
 
 ALIGNMENT = 64
+
+SETTING = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 LEAST, MOST = 64 << 10, 32 << 20
 """All constants together, in bytes: fewer have few pages anyway; more would take longer to copy than they save where a
@@ -35,13 +38,14 @@ def in_large_pages(arrays: Sequence[Array]) -> list[Array]:
     for array, start in zip(found, (0, *ends), strict=False):
         copy = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
         copy[...] = array
+        copy.flags.writeable = False
         copies.append(copy)
     return copies
 
 
 def _large_pages(size: int) -> npt.NDArray[np.uint8] | None:
     """Memory that begins a large page; None on systems that cannot be asked for them."""
-    if not hasattr(mmap, "MADV_HUGEPAGE"):
+    if not hasattr(mmap, "MADV_HUGEPAGE") or not are_enabled():
         return None
     whole = size + -size % PAGE
     try:
@@ -53,3 +57,11 @@ def _large_pages(size: int) -> npt.NDArray[np.uint8] | None:
     memory = np.frombuffer(region, np.uint8)
     start = -memory.ctypes.data % PAGE
     return memory[start : start + size]
+
+
+def are_enabled() -> bool:
+    """Whether the kernel gives large pages to those who ask."""
+    try:
+        return "[never]" not in SETTING.read_text()
+    except OSError:
+        return False

@@ -13,7 +13,7 @@ from lamina import knobs
 from lamina.diagnostics import LaminaError
 from lamina.dialects.hardware.gpu_target import GPU_TARGETS
 from lamina.targets.gpu.driver import Argument, Array, KernelImage, TensorMap
-from lamina.targets.gpu.tensor_maps import Parameters, encode_arguments
+from lamina.targets.gpu.tensor_maps import ENCODE, Encode, Parameters, driver_encode, encode_arguments
 
 BINDINGS = "cuda.bindings.driver"
 DLPACK_CUDA = 2
@@ -46,12 +46,14 @@ class Graph:
 class CudaDriver:
     """The GPU with a number, in its primary context, which other libraries in the process share.
 
-    `bindings`: the module with the driver's functions, `cuda.bindings.driver` where left out. Raises LaminaError where
-    the bindings are not installed, there is no driver, or no such device.
+    `bindings`: the module with the driver's functions, `cuda.bindings.driver` where left out; `encode`: what makes
+    tensor maps, the driver's cuTensorMapEncodeTiled where left out. Raises LaminaError where the bindings are not
+    installed, there is no driver, or no such device.
     """
 
-    def __init__(self, number: int = 0, bindings: Any = None):
+    def __init__(self, number: int = 0, bindings: Any = None, encode: Encode | None = None):
         self._cuda = _bindings() if bindings is None else bindings
+        self._encode = encode
         self.number = number
         try:
             self._check(self._cuda.cuInit(0), "cuInit")
@@ -176,7 +178,7 @@ class CudaDriver:
         a tensor map; the driver keeps a copy of all."""
         self._enter()
         try:
-            parameters = Parameters(arguments, self._encoded)
+            parameters = Parameters(arguments, self._write_map)
         except LaminaError as error:
             error.message = f"{kernel.image.title}: {error.message}"
             error.where = error.where or kernel.image.source
@@ -197,12 +199,14 @@ class CudaDriver:
         if self._waits:
             self.synchronize(stream)
 
-    def _encoded(self, map_: TensorMap) -> tuple[int, object]:
-        """A tensor map's bytes, and what holds them."""
-        found = self._check(
-            self._cuda.cuTensorMapEncodeTiled(*encode_arguments(self._cuda, map_)), "cuTensorMapEncodeTiled"
-        )
-        return int(found.getPtr()), found
+    def _write_map(self, map_: TensorMap, place: int) -> None:
+        """Write a tensor map's bytes."""
+        arguments = encode_arguments(self._cuda, map_)
+        if self._encode is None:
+            self._encode = driver_encode()
+        code = self._encode(place, *arguments)
+        if code:
+            raise LaminaError(f"CUDA: {ENCODE} fails: {self._error(self._cuda.CUresult(code))}")
 
     # Memory
 

@@ -11,9 +11,7 @@ from math import e, inf, log2
 
 from xdsl.dialects import math
 from xdsl.dialects.arith import FastMathFlagsAttr
-from xdsl.dialects.builtin import (
-    f32,
-)
+from xdsl.dialects.builtin import f32
 from xdsl.dialects.utils.fast_math import FastMathFlag
 from xdsl.ir import SSAValue
 

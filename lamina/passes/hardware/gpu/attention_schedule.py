@@ -20,13 +20,8 @@ from xdsl.ir import Attribute, Operation
 
 from lamina.diagnostics import error_at
 from lamina.dialects.hardware.gpu_target import GpuDescription
-from lamina.dialects.hardware.nvgpu import (
-    FRAGMENTS,
-)
-from lamina.passes.hardware.gpu.attention_stages import (
-    COLUMN,
-    ROW,
-)
+from lamina.dialects.hardware.nvgpu import FRAGMENTS
+from lamina.passes.hardware.gpu.attention_stages import COLUMN, ROW
 from lamina.passes.loop.plan_arena import element_bytes
 from lamina.passes.loop.structured import SCHEDULE
 from lamina.passes.tensor.schedules.stage_view import numbers

@@ -54,8 +54,8 @@ from lamina.passes.loop.emitter import Constants, Emitter, Index, known_index, m
 from lamina.passes.loop.plan_arena import element_bytes
 
 WARP, WARPS = 32, 4
-TF32_BITS = -8192
-"""What is kept of an f32 in a matrix unit: all but the last 13 bits."""
+TF32_BITS, TF32_HALF = -8192, 4096
+"""What is kept of an f32 as tf32: all but the last 13 bits; half of the last one that is kept."""
 
 
 def has_warpgroups(target: GpuDescription) -> bool:
@@ -211,6 +211,7 @@ class _Expander:
     def store(self, emitter: Emitter, op: Operation) -> Sequence[SSAValue]:
         """Elements of a box from shared memory, those that exist."""
         if isinstance(op, TmaStoreOp):
+            emitter.append(gpu.BarrierOp())
 
             def move(inner: Emitter, inside: SSAValue, outer: Sequence[Index], place: Sequence[Index]) -> None:
                 inner.branch(inside, lambda deep: deep.store(deep.load(op.source, place), op.map, outer))
@@ -382,10 +383,18 @@ def _element(
     panel = [emitter.divide(along, width)] if type_.get_num_dims() == 3 else []
     value = emitter.load(panels, [*panel, line, column])
     if isinstance(element, FloatTF32Type):
-        bits = emitter.value(arith.BitcastOp(value, i32))
-        kept = emitter.constants.get(IntegerAttr(TF32_BITS, i32), i32)
-        return emitter.value(arith.BitcastOp(emitter.value(arith.AndIOp(bits, kept)), f32))
+        return _rounded(emitter, value)
     return value if value.type == f32 else emitter.value(arith.ExtFOp(value, f32))
+
+
+def _rounded(emitter: Emitter, value: SSAValue) -> SSAValue:
+    """An f32 as tf32, as copies by tensor maps of tf32 round it: to the nearest, halves away from zero."""
+    kept, half = (emitter.constants.get(IntegerAttr(one, i32), i32) for one in (TF32_BITS, TF32_HALF))
+    bits = emitter.value(arith.AddiOp(emitter.value(arith.BitcastOp(value, i32)), half))
+    rounded = emitter.value(arith.BitcastOp(emitter.value(arith.AndIOp(bits, kept)), f32))
+    # The bits of a NaN may overflow.
+    is_nan = emitter.value(arith.CmpfOp(value, value, "uno"))
+    return emitter.value(arith.SelectOp(is_nan, value, rounded))
 
 
 Expansion = Callable[["_Expander", Emitter, Operation], Sequence[SSAValue]]

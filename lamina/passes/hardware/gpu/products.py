@@ -29,7 +29,7 @@ from lamina.passes.hardware.gpu.product_loads import (
 )
 from lamina.passes.hardware.gpu.product_matrix_cores import MatrixCores
 from lamina.passes.hardware.gpu.product_padding import without_padding
-from lamina.passes.hardware.gpu.product_schedule import PRODUCT, WARPGROUPS, ProductSchedule
+from lamina.passes.hardware.gpu.product_schedule import PRODUCT, WARPGROUP_LINE, WARPGROUPS, ProductSchedule
 from lamina.passes.hardware.gpu.product_warpgroups import (
     MapAxes,
     MappedFactor,
@@ -304,10 +304,23 @@ class _Lowering:
             axes = _map_axes(product, number)
             if axes is None:
                 raise error_at(product.op, "its schedule has tensor maps, which a factor cannot have")
+            if number == 1 and not axes.along_depth:
+                self._check_panels()
             buffer = given[product.op.inputs[product.factors[number]]]
             factors.append(MappedFactor(buffer, axes, tuple(side), self.starts[number], self.schedule.block[number]))
         host = self.kernel.place.emitter(maker.constants, self.emitter.location)
         return Warpgroups(self.kernel, host, self.schedule, self.worker, factors, self.batch)
+
+    def _check_panels(self) -> None:
+        """Raise LaminaError where blocks end in the midst of a line of the right factor, whose lines are its rows."""
+        line = WARPGROUP_LINE // _factor_bytes(self.product.op)
+        for what, columns in (("block n", self.schedule.block[1]), ("warp n", self.schedule.warp[1])):
+            if columns % line:
+                raise error_at(
+                    self.product.op,
+                    f"its schedule has {what} = {columns}; {WARPGROUPS} takes multiples of {line} where the right"
+                    " factor's rows are contiguous",
+                )
 
     def _loader(self, number: int) -> FactorLoader:
         product, schedule = self.product, self.schedule

@@ -19,6 +19,9 @@ BLOCK_COLUMNS, COLUMN_MULTIPLE = 2048, 32
 """Sums of a piece of work, at most, and what their number is a multiple of; the pieces are even in number. They stay in
 the first cache while rows are added to them."""
 
+MOST_ROWS = 2**13
+"""Of a matrix whose rows are added one after the other: rounding errors grow with their number."""
+
 LEAST_COLUMNS = 512
 """Fewer are a few lines of every row, however they are read."""
 
@@ -47,7 +50,7 @@ def vector_product_schedule(stage: StageView) -> Mapping[str, Attribute] | None:
     if rhs[-2:] != [first, last]:
         return None
     if not stage.parallel[first] and stage.parallel[last] and last not in lhs and output[-1:] == [last]:
-        return _columns(stage, last)
+        return _columns(stage, last) if stage.size(first) <= MOST_ROWS else None
     if stage.parallel[first] and not stage.parallel[last] and lhs[-1:] == [last] and output[-1:] == [first]:
         return _rows(stage, first, last)
     return None

@@ -161,3 +161,46 @@ module attributes {lamina.target = {vector_bits = 512 : i64, l3 = 32768 : i64}} 
     func.return
   }
 }
+
+// -----
+
+// A constant inside of the loop is one in all lanes.
+// CHECK-LABEL: func.func @constant_inside
+// CHECK-DAG:     %[[TWO:.*]] = arith.constant dense<2.{{.*}}> : vector<16xf32>
+// CHECK:         arith.mulf %{{.*}}, %[[TWO]] : vector<16xf32>
+module attributes {lamina.target = {vector_bits = 256 : i64}} {
+  func.func @constant_inside(%x: memref<64xf32>, %y: memref<64xf32>) {
+    %c0 = arith.constant 0 : index
+    %c1 = arith.constant 1 : index
+    %c64 = arith.constant 64 : index
+    scf.for %i = %c0 to %c64 step %c1 {
+      %v = memref.load %x[%i] : memref<64xf32>
+      %two = arith.constant 2.0 : f32
+      %e = math.exp %v : f32
+      %d = arith.mulf %e, %two : f32
+      memref.store %d, %y[%i] : memref<64xf32>
+    }
+    func.return
+  }
+}
+
+// -----
+
+// The piece that is copied is not what the loop fills: the copy stays.
+// CHECK-LABEL: func.func @another_piece
+// CHECK:         memref.copy
+module attributes {lamina.target = {vector_bits = 512 : i64}} {
+  func.func @another_piece(%x: memref<128xf32>, %y: memref<128xf32>, %out: memref<1024xf32>, %at: index) {
+    %c0 = arith.constant 0 : index
+    %c1 = arith.constant 1 : index
+    %c128 = arith.constant 128 : index
+    scf.for %i = %c0 to %c128 step %c1 {
+      %v = memref.load %x[%i] : memref<128xf32>
+      %e = math.exp %v : f32
+      memref.store %e, %y[%i] : memref<128xf32>
+    }
+    %lines = memref.subview %out[%at] [128] [1] : memref<1024xf32> to memref<128xf32, strided<[1], offset: ?>>
+    memref.copy %x, %lines {lamina.streamed = "lines"} : memref<128xf32> to memref<128xf32, strided<[1], offset: ?>>
+    func.return
+  }
+}
