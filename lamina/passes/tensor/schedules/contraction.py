@@ -28,6 +28,10 @@ MAX_DEPTH, DEPTH_MULTIPLE = 512, 8
 """What a panel of columns is summed over at once, at most, and a number that divides it: that much of a panel stays in
 the second cache, and rounding errors do not grow with the length of the whole sum."""
 
+FEW_ROWS_DEPTH = 256
+"""The same where a block has a few rows and one sum for each element: it is stored and taken up again more often, which
+costs little beside the panel and loses fewer digits."""
+
 FOLDED_ROWS = 256
 """Rows of a piece of work that takes in several lines of an image: one pass over a panel serves all of them."""
 
@@ -81,7 +85,8 @@ def contraction_schedule(stage: StageView, vector_bits: int) -> Mapping[str, Att
     others = [dim for dim, parallel in enumerate(stage.parallel) if parallel and dim not in axes]
     names = stage.names
     width = vectors * lanes
-    blocks = {names[row]: block, **_depth_block(stage, reduced)}
+    few = panel is not None and rows <= SHORT_BLOCK_ROWS and accumulators == 1
+    blocks = {names[row]: block, **_depth_block(stage, reduced, FEW_ROWS_DEPTH if few else MAX_DEPTH)}
     panels = ceil(stage.size(column) / width)
     lines, folded = 1, _folded_axis(stage, row, others)
     if folded is not None:
@@ -146,13 +151,13 @@ def _is_large(stage: StageView, column: int, reduced: Sequence[int]) -> bool:
     return batched or elements * ELEMENT_BYTES > SMALL_OPERAND_BYTES
 
 
-def _depth_block(stage: StageView, reduced: Sequence[int]) -> Mapping[str, int]:
-    """The block of a long reduction, along the last of its axes: the input features of a convolution."""
+def _depth_block(stage: StageView, reduced: Sequence[int], depth: int) -> Mapping[str, int]:
+    """The block of a reduction that is too long, along the last of its axes: the input features of a convolution."""
     *outer, last = (stage.sizes[dim] for dim in reduced)
     taps = prod(size or 1 for size in outer)
     if last is None or None in outer or taps * last <= MAX_DEPTH or taps > MAX_DEPTH // DEPTH_MULTIPLE:
         return {}
-    step = ceil(last / ceil(taps * last / MAX_DEPTH))
+    step = ceil(last / ceil(taps * last / depth))
     return {stage.names[reduced[-1]]: ceil(step / DEPTH_MULTIPLE) * DEPTH_MULTIPLE}
 
 

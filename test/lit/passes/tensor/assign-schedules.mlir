@@ -53,6 +53,15 @@ func.func private @one_row(%x: tensor<1x64xf32>, %w: tensor<3x64x48xf32>) -> ten
   func.return %1 : tensor<1x100xf32>
 }
 
+// One sum for each element of a row: it is taken up again after 256 products at most.
+// CHECK-LABEL: func.func private @long_row
+// CHECK:       tile = {m0 = 1 : i64, n0 = 128 : i64}, block = {m0 = 1 : i64, k0 = 256 : i64}, unroll = 2 : i64
+func.func private @long_row(%x: tensor<1x2000xf32>, %w: tensor<3x2000x128xf32>) -> tensor<1x300xf32> attributes {lamina.kernel} {
+  %0 = graph.unpack %w dimension 1 size 300 : tensor<3x2000x128xf32> -> tensor<2000x300xf32>
+  %1 = graph.dot_general %x, %0, contract = [1] x [0] : tensor<1x2000xf32>, tensor<2000x300xf32> -> tensor<1x300xf32>
+  func.return %1 : tensor<1x300xf32>
+}
+
 // Rows of pixels by output features, several lines of the image in one piece of work. The weights are small: a piece has
 // all features.
 // CHECK-LABEL: func.func private @convolution
