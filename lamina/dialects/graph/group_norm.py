@@ -95,36 +95,49 @@ class GroupNormOp(CompositeOp):
 
     def decompose(self, builder: GraphBuilder) -> Sequence[SSAValue]:
         x, scale, bias = (builder.widen(operand) for operand in self.operands)
-        rank, axis = builder.rank(x), self.dimension.value.data
-        along = [-1 if place == axis else 1 for place in range(rank)]
-        scale, bias = builder.reshape(scale, along), builder.reshape(bias, along)
+        axis = self.dimension.value.data
         features = builder.shape(x)[axis]
         if axis == 1 or not isinstance(features, int):
-            result = builder.add(builder.multiply(self._in_rows(builder, x), scale), bias)
+            result = self._in_rows(builder, x, scale, bias)
         else:
+            along = [-1 if place == axis else 1 for place in range(builder.rank(x))]
             mean = self._mean(builder, x, features)
             centered = builder.subtract(x, mean)
             variance = self._mean(builder, builder.multiply(centered, centered), features)
             inverse = builder.rsqrt(builder.add(variance, self.epsilon.value.data))
             # Subtracted once more: kept, the difference would be stored and loaded.
             again = builder.subtract(x, mean)
-            result = builder.add(builder.multiply(again, builder.multiply(inverse, scale)), bias)
+            factor = builder.multiply(inverse, builder.reshape(scale, along))
+            result = builder.add(builder.multiply(again, factor), builder.reshape(bias, along))
         return (builder.cast(result, builder.element_type(self.operand)),)
 
-    def _in_rows(self, builder: GraphBuilder, x: SSAValue) -> SSAValue:
-        """Normalized, with the features behind the batch: each group is a row in memory."""
+    def _in_rows(self, builder: GraphBuilder, x: SSAValue, scale: SSAValue, bias: SSAValue) -> SSAValue:
+        """With the features behind the batch, where each group is a row in memory."""
         groups, epsilon = self.groups.value.data, self.epsilon.value.data
-        if self.dimension.value.data == 1 and builder.shape(x)[1] == groups and builder.rank(x) > 2:
-            return builder.layer_norm(x, 1.0, -0.0, 2, epsilon)
         order = list(range(builder.rank(x)))
         order.insert(1, order.pop(self.dimension.value.data))
         moved = x if order == sorted(order) else builder.transpose(x, order)
-        shape = builder.shape(moved)
-        known: dict[Dim, SSAValue] = {} if isinstance(shape[0], int) else {shape[0]: builder.dimension(moved, 0)}
-        rows = builder.dynamic_reshape(moved, builder.sizes((shape[0], groups, -1), known))
-        normal = builder.layer_norm(rows, 1.0, -0.0, 2, epsilon)
-        normal = builder.dynamic_reshape(normal, builder.shape_of(moved))
-        return normal if moved is x else builder.transpose(normal, [order.index(axis) for axis in range(len(order))])
+        batch, features, *positions = builder.shape(moved)
+        known: dict[Dim, SSAValue] = {} if isinstance(batch, int) else {batch: builder.dimension(moved, 0)}
+        per_feature = (-1, *(1 for _ in positions))
+
+        def normalized(value: SSAValue) -> SSAValue:
+            return builder.layer_norm(value, 1.0, -0.0, 2, epsilon)
+
+        def scaled(value: SSAValue, along: Sequence[int]) -> SSAValue:
+            return builder.add(builder.multiply(value, builder.reshape(scale, along)), builder.reshape(bias, along))
+
+        if features == groups and positions:
+            result = scaled(normalized(moved), per_feature)
+        elif isinstance(features, int):
+            # Features and positions are axes of their own, so that scale and bias belong to the same kernel.
+            apart = (groups, features // groups)
+            rows = builder.dynamic_reshape(moved, builder.sizes((batch, *apart, -1), known))
+            result = builder.dynamic_reshape(scaled(normalized(rows), (*apart, 1)), builder.shape_of(moved))
+        else:
+            rows = builder.dynamic_reshape(moved, builder.sizes((batch, groups, -1), known))
+            result = scaled(builder.dynamic_reshape(normalized(rows), builder.shape_of(moved)), per_feature)
+        return result if moved is x else builder.transpose(result, [order.index(axis) for axis in range(len(order))])
 
     def _mean(self, builder: GraphBuilder, x: SSAValue, features: int) -> SSAValue:
         """The mean of its group for every feature; all other axes but the batch have size 1.

@@ -48,6 +48,11 @@ class Stage:
         return prod(sizes) if len(sizes) == len(self.extents) else None
 
     @property
+    def innermost(self) -> int:
+        """The number of positions of its innermost axis: loads and stores of neighbors stay within."""
+        return self.extents[self.dims[-1]] or 1 if self.dims else 1
+
+    @property
     def reduces(self) -> bool:
         """Whether there is one result for the whole row."""
         return self.combiner is not None or self.extreme is not None
@@ -110,7 +115,7 @@ def shape_of(stages: Sequence[Stage], in_memory: bool, threads: int, across: boo
         default=VECTOR_BYTES,
     )
     vector = VECTOR_BYTES // widest
-    while vector > 1 and any(total % vector for total in known if total > 1):
+    while vector > 1 and any(stage.innermost % vector for stage in stages if stage.total != 1):
         vector //= 2
     share = ELEMENTS_PER_THREAD // 2 if length <= BLOCK_THREADS else ELEMENTS_PER_THREAD
     workers = _power_of_two(-(-length // max(share, vector)))
