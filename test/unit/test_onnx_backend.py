@@ -36,6 +36,9 @@ BADLY_CONVERTED = {f"test_PReLU_{rank}d_multiparam" for rank in (1, 2, 3)}
 # Where the results are f16 or bf16, operators that the suite defines by many roundings are computed with fewer.
 LOW_PRECISION = {"float16": 4e-3, "bfloat16": 3e-2}
 
+# Zeros of an inverse transform that the suite expects as the rounding errors of its own sums in f32.
+CANCELLING = {"test_dft_inverse", "test_dft_inverse_opset19"}
+
 
 @functools.cache
 def all_cases() -> tuple[object, ...]:
@@ -147,7 +150,9 @@ def assert_close(result: np.ndarray, wanted: np.ndarray, case) -> None:
         np.testing.assert_array_equal(result, wanted)
         return
     rtol = max(case.rtol, LOW_PRECISION.get(result.dtype.name, 0))
-    np.testing.assert_allclose(result.astype(np.float64), wanted.astype(np.float64), rtol=rtol, atol=case.atol)
+    rounding = np.finfo(np.float32).eps * np.abs(wanted).max() if case.name in CANCELLING else 0
+    atol = max(case.atol, rounding)
+    np.testing.assert_allclose(result.astype(np.float64), wanted.astype(np.float64), rtol=rtol, atol=atol)
 
 
 def run_all(prepare: Callable[[onnx.ModelProto], onnx.ModelProto]) -> tuple[dict[str, str], set[str], int]:

@@ -466,6 +466,11 @@ CONTRIBUTED = [
     ("BiasGelu", {"x": (3, 4), "b": (4,)}, {}),
     ("QuickGelu", {"x": (3, 4)}, {"alpha": 1.5}),
     ("SkipLayerNormalization", {"x": (2, 3, 4), "s": (2, 3, 4), "g": (4,), "b": (4,)}, {"epsilon": 1e-5}),
+    ("SkipSimplifiedLayerNormalization", {"x": (2, 3, 4), "s": (2, 3, 4), "g": (4,), "b": (4,)}, {"epsilon": 1e-5}),
+    ("MultiHeadAttention", {"q": (2, 5, 32), "k": (2, 7, 32), "v": (2, 7, 48)}, {"num_heads": 4}),
+    ("MultiHeadAttention", {"q": (2, 5, 32), "k": (2, 4, 7, 8), "v": (2, 4, 7, 8)}, {"num_heads": 4, "scale": 0.3}),
+    ("MultiHeadAttention", {"q": (2, 5, 8), "k": (2, 5, 8), "v": (2, 5, 8), "b": (24,)}, {"num_heads": 2}),
+    ("MultiHeadAttention", {"q": (1, 5, 8), "k": (1, 5, 8), "v": (1, 5, 8)}, {"num_heads": 2, "unidirectional": 1}),
 ]
 
 
@@ -475,6 +480,74 @@ def test_contributed_operators(op: str, shapes: dict[str, tuple[int, ...]], attr
     model = one_node(helper.make_node(op, list(arrays), ["y"], domain="com.microsoft", **attributes), arrays, 17)
     model.opset_import.add(domain="com.microsoft", version=1)
     check_against_runtime(model, *arrays.values(), rtol=1e-4, atol=1e-5)
+
+
+def contributed_node(op: str, inputs: dict[str, np.ndarray], outputs: list[str], **attributes) -> onnx.ModelProto:
+    """A node with its first axis symbolic; inputs called `-` are left out."""
+    given = {name: array for name, array in inputs.items() if not name.startswith("-")}
+    names = [name if name in given else "" for name in inputs]
+    node = helper.make_node(op, names, outputs, "node", domain="com.microsoft", **attributes)
+    graph = helper.make_graph(
+        [node],
+        "g",
+        [
+            helper.make_tensor_value_info(
+                name,
+                helper.np_dtype_to_tensor_dtype(array.dtype),
+                ["batch" if size == 2 else size for size in array.shape],
+            )
+            for name, array in given.items()
+        ],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs if name],
+    )
+    domains = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+    return helper.make_model(graph, opset_imports=domains, ir_version=8)
+
+
+PADDING = np.array([[1, 1, 1, 1, 1, 0, 0], [1, 1, 1, 1, 1, 1, 1]], np.int32)
+
+
+# ONNX Runtime takes as many queries as keys where attention is unidirectional.
+@pytest.mark.parametrize(
+    ("masks", "unidirectional"), [("none", 0), ("keys", 0), ("scores", 0), ("both", 0), ("past", 0), ("past", 1)]
+)
+def test_multi_head_attention_with_masks_and_caches(masks: str, unidirectional: int):
+    query = normal(2, 5, 32)
+    keys = 5 if masks == "past" else 7
+    inputs = {"q": query, "k": normal(2, keys, 32), "v": normal(2, keys, 32), "-b": query, "-m": query, "-s": query}
+    if masks in ("keys", "both"):
+        inputs = {name.replace("-m", "m"): PADDING if name == "-m" else array for name, array in inputs.items()}
+    if masks in ("scores", "both"):
+        inputs = {name.replace("-s", "s"): normal(1, 4, 5, 7) if name == "-s" else a for name, a in inputs.items()}
+    if masks == "past":
+        inputs |= {"past_key": normal(2, 4, 3, 8), "past_value": normal(2, 4, 3, 8)}
+    outputs = ["y", "key", "value"] if masks == "past" else ["y"]
+    model = contributed_node("MultiHeadAttention", inputs, outputs, num_heads=4, unidirectional=unidirectional)
+    given = [array for name, array in inputs.items() if not name.startswith("-")]
+    check_against_runtime(model, *given, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("interleaved", [0, 1])
+@pytest.mark.parametrize(
+    ("shape", "attributes"),
+    [
+        ((2, 3, 32), {}),
+        ((2, 4, 3, 8), {}),
+        ((2, 3, 64), {"num_heads": 4, "rotary_embedding_dim": 8}),
+        ((2, 4, 3, 16), {"num_heads": 4, "rotary_embedding_dim": 8}),
+    ],
+)
+@pytest.mark.parametrize("positions", [[[3, 4, 5], [0, 1, 2]], [4]])
+def test_contributed_rotary_embedding(positions, shape, attributes, interleaved):
+    inputs = {"x": normal(*shape), "p": np.array(positions), "c": normal(20, 4), "s": normal(20, 4)}
+    model = contributed_node("RotaryEmbedding", inputs, ["y"], interleaved=interleaved, **attributes)
+    check_against_runtime(model, *inputs.values(), rtol=1e-4, atol=1e-5)
+
+
+def test_sums_of_contributed_norms_are_outputs():
+    inputs = {"x": normal(2, 3, 8), "s": normal(2, 3, 8), "g": normal(8)}
+    model = contributed_node("SkipSimplifiedLayerNormalization", inputs, ["y", "", "", "sum"], epsilon=1e-5)
+    check_against_runtime(model, *inputs.values(), rtol=1e-4, atol=1e-5)
 
 
 SPECIAL = np.array([0.0, -0.0, 1.5, -2.5, 3.0, np.inf, -np.inf, np.nan], np.float32)

@@ -89,7 +89,7 @@ def _same_padding(window: Window, spatial: Sequence[Dim], *, upper: bool) -> tup
 
 def convolution(node: Node, build: OnnxBuilder) -> SSAValue:
     value, kernel = node.operand(0), node.operand(1)
-    window = window_of(node, _kernel_sizes(node, build, kernel), build.shape(value)[2:])
+    window = window_of(node, kernel_sizes(node, build, kernel), build.shape(value)[2:])
     result = build.convolution(
         value,
         kernel,
@@ -101,7 +101,8 @@ def convolution(node: Node, build: OnnxBuilder) -> SSAValue:
     return _biased(build, result, node.optional(2))
 
 
-def _kernel_sizes(node: Node, build: OnnxBuilder, kernel: SSAValue) -> tuple[int, ...]:
+def kernel_sizes(node: Node, build: OnnxBuilder, kernel: SSAValue) -> tuple[int, ...]:
+    """The spatial sizes of a kernel; raises UnsupportedNode where they are not known."""
     if build.rank(kernel) < 3 or build.rank(node.operand(0)) != build.rank(kernel):
         raise LaminaError(
             f"expected an input and a kernel of equal rank, at least 3, found {build.rank(node.operand(0))} and "
@@ -123,7 +124,7 @@ def _biased(build: OnnxBuilder, value: SSAValue, bias: SSAValue | None) -> SSAVa
 def transposed_convolution(node: Node, build: OnnxBuilder) -> SSAValue:
     """A convolution of the input spread out by the strides, with the kernel flipped and its features exchanged."""
     value, kernel = node.operand(0), node.operand(1)
-    sizes = _kernel_sizes(node, build, kernel)
+    sizes = kernel_sizes(node, build, kernel)
     spatial = build.shape(value)[2:]
     rank, groups = len(sizes), node.integer("group")
     strides = node.integers("strides", [1] * rank)
@@ -234,9 +235,8 @@ def _extended(window: Window, extension: Sequence[int]) -> list[int]:
     ]
 
 
-def max_pool(node: Node, build: OnnxBuilder) -> SSAValue:
-    if node.wants(1):
-        raise UnsupportedNode("the indices of the maxima are not built yet")
+def maxima(node: Node, build: OnnxBuilder) -> SSAValue:
+    """The first result of MaxPool."""
     value = node.operand(0)
     window, extension = pooling_window(node, build, value)
     return _reduced_windows(build, "maximum", value, window, _extended(window, extension))
@@ -299,5 +299,4 @@ CONVOLUTION: Mapping[str, Versions] = {
     "GlobalLpPool": {2: global_lp_pool},
     "GlobalMaxPool": {1: global_max_pool},
     "LpPool": {2: lp_pool},
-    "MaxPool": {1: max_pool},
 }

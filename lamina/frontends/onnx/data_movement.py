@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from xdsl.dialects.builtin import i1
 from xdsl.ir import SSAValue
 
 from lamina.diagnostics import LaminaError
 from lamina.frontends.onnx.axes import axes_of, given_axes, same_length
-from lamina.frontends.onnx.builder import TO_THE_END, OnnxBuilder, Size, bounded
+from lamina.frontends.onnx.builder import FIX_DIMS, TO_THE_END, OnnxBuilder, Size, bounded
 from lamina.frontends.onnx.node import Node, Versions
 from lamina.frontends.onnx.report import UnsupportedNode
 
@@ -331,7 +332,7 @@ def _bound(size: Size) -> Size:
 # Padding
 
 
-PAD_MODES = ("constant", "edge", "reflect")
+PAD_MODES = ("constant", "edge", "reflect", "wrap")
 
 
 def pad_by_attributes(node: Node, build: OnnxBuilder) -> SSAValue:
@@ -360,11 +361,27 @@ def _padded(
     high: list[Size] = [0] * rank
     for index, axis in enumerate(axes):
         low[axis], high[axis] = pads[index], pads[index + count]
+    if mode == "wrap":
+        return _wrapped(build, value, low, high)
     static_low = [size for size in low if isinstance(size, int)]
     static_high = [size for size in high if isinstance(size, int)]
     if len(static_low) == len(static_high) == rank:
         return build.pad(value, fill, static_low, static_high, mode=mode)
     return build.dynamic_pad(value, fill, build.vector(low), build.vector(high), mode)
+
+
+def _wrapped(build: OnnxBuilder, value: SSAValue, low: Sequence[Size], high: Sequence[Size]) -> SSAValue:
+    """Each axis goes on with its own beginning and starts with its own end; negative pads crop."""
+    for axis, (before, after) in enumerate(zip(low, high, strict=True)):
+        size = build.shape(value)[axis]
+        if before == 0 and after == 0:
+            continue
+        if not (isinstance(before, int) and isinstance(after, int) and isinstance(size, int)):
+            raise UnsupportedNode("the padding mode wrap needs known sizes and pads", hints=(FIX_DIMS,))
+        if size == 0:
+            raise LaminaError(f"axis {axis} has no elements to be padded with")
+        value = build.take(value, build.constant(np.arange(-before, size + after, dtype=np.int64) % size), axis)
+    return value
 
 
 DATA_MOVEMENT: Mapping[str, Versions] = {

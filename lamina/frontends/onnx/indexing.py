@@ -124,8 +124,35 @@ def gather_nd(node: Node, build: OnnxBuilder) -> SSAValue:
     )
 
 
+def reverse_sequence(node: Node, build: OnnxBuilder) -> SSAValue:
+    """Along the time axis the first so many elements of each sequence of the batch turned around."""
+    value, lengths = node.operand(0), build.cast(node.operand(1), i64)
+    batch, time = node.integer("batch_axis", 1), node.integer("time_axis", 0)
+    rank = build.rank(value)
+    if {batch, time} != {0, 1} or rank < 2:
+        raise LaminaError(f"ReverseSequence: the batch and time axes are 0 and 1, found {batch} and {time}")
+    position = build.reshape_to(build.positions([build.size(value, time)], 0), [1, build.size(value, time)])
+    lengths = build.reshape_to(lengths, [build.size(value, batch), 1])
+    turned = build.select(
+        build.compare("LT", position, lengths), build.subtract(build.subtract(lengths, 1), position), position
+    )
+    result = build.gather(
+        value,
+        turned,
+        slice_sizes=[1, 1, *[-1] * (rank - 2)],
+        offset_dims=range(2, rank),
+        collapsed_slice_dims=[time],
+        start_index_map=[time],
+        index_vector_dim=2,
+        operand_batching_dims=[batch],
+        start_indices_batching_dims=[0],
+    )
+    return build.transposed(result, (batch, time, *range(2, rank)))
+
+
 INDEXING: Mapping[str, Versions] = {
     "Gather": {1: gather},
     "GatherElements": {11: gather_elements},
     "GatherND": {11: gather_nd},
+    "ReverseSequence": {10: reverse_sequence},
 }

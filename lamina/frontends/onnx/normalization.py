@@ -63,10 +63,9 @@ def skip_normalization(node: Node, build: OnnxBuilder) -> Sequence[SSAValue | No
     return result, None, None, total
 
 
-def batch_normalization(node: Node, build: OnnxBuilder) -> SSAValue:
-    """Inference: the statistics are inputs."""
-    if node.integer("training_mode", 0) or any(node.wants(index) for index in range(1, len(node.outputs))):
-        raise UnsupportedNode("training mode is not built yet")
+def batch_normalization(node: Node, build: OnnxBuilder) -> SSAValue | Sequence[SSAValue | None]:
+    """Inference: the statistics are inputs. In training they are the batch's, and the running ones are moved."""
+    training = node.integer("training_mode", 0) != 0 or any(node.wants(index) for index in range(1, len(node.outputs)))
     if node.integer("spatial", 1) == 0:
         raise UnsupportedNode("statistics per pixel (spatial = 0) are not built yet")
     value, *parameters = node.operands
@@ -74,7 +73,22 @@ def batch_normalization(node: Node, build: OnnxBuilder) -> SSAValue:
     scale, bias, mean, variance = (build.cast(parameter, target) for parameter in parameters)
     if build.rank(value) == 1:
         raise LaminaError("BatchNormalization: expected a batch and a feature axis, found 1 axis")
-    return build.batch_norm(value, scale, bias, mean, variance, 1, node.floating("epsilon"))
+    epsilon = node.floating("epsilon")
+    if not training:
+        return build.batch_norm(value, scale, bias, mean, variance, 1, epsilon)
+    axes = [axis for axis in range(build.rank(value)) if axis != 1]
+    average = build.mean(value, axes, True)
+    centered = build.subtract(value, average)
+    channels = [build.size(value, 1)]
+    average = build.reshape_to(average, channels)
+    spread = build.mean(build.multiply(centered, centered), axes)
+    result = build.batch_norm(value, scale, bias, average, spread, 1, epsilon)
+    momentum = node.floating("momentum", 0.9)
+    running: list[SSAValue] = []
+    for before, now, parameter in ((mean, average, parameters[2]), (variance, spread, parameters[3])):
+        moved = build.add(build.multiply(before, momentum), build.multiply(now, 1 - momentum))
+        running.append(build.cast(moved, build.element_type(parameter)))
+    return result, *running, average, spread
 
 
 def instance_normalization(node: Node, build: OnnxBuilder) -> SSAValue:
@@ -165,6 +179,8 @@ NORMALIZATION: Mapping[str, Versions] = {
     "LayerNormalization": {17: layer_normalization},
     "LpNormalization": {1: lp_normalization},
     "RMSNormalization": {23: rms_normalization},
+    # ONNX Runtime's optimizer writes this one without its domain.
+    "SimplifiedLayerNormalization": {1: rms_normalization},
 }
 
 CONTRIBUTED: Mapping[str, Versions] = {

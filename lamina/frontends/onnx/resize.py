@@ -14,9 +14,10 @@ from lamina.dialects.graph.dims import Dim, exact_quotient
 from lamina.dialects.graph.resize import STATIC_COORDINATES, ResizeOp, doubles, resized
 from lamina.dialects.graph.types import is_float
 from lamina.frontends.onnx.axes import same_length
-from lamina.frontends.onnx.builder import FIX_DIMS, OnnxBuilder
+from lamina.frontends.onnx.builder import FIX_DIMS, OnnxBuilder, Size
 from lamina.frontends.onnx.node import Node, Versions
 from lamina.frontends.onnx.report import UnsupportedNode
+from lamina.frontends.onnx.resampling import Filter, resample
 
 
 @dataclass
@@ -26,6 +27,8 @@ class Target:
     axes: list[int] = field(default_factory=list[int])
     sizes: list[int] = field(default_factory=list[int])
     scales: list[float] = field(default_factory=list[float])
+    computed: list[tuple[int, Size]] = field(default_factory=list[tuple[int, Size]])
+    """Axes whose new size is only known when the model runs."""
 
     def add(self, axis: int, size: int, scale: float) -> None:
         """Resample an axis."""
@@ -87,6 +90,8 @@ def upsample(node: Node, build: OnnxBuilder) -> SSAValue:
 
 def _resized(build: OnnxBuilder, value: SSAValue, target: Target, **properties: object) -> SSAValue:
     """Axes that keep their elements are left out; integers are interpolated in f32."""
+    if target.computed:
+        value = _computed(build, value, target, properties)
     if not target.axes:
         return value
     special = properties["coordinates"] in STATIC_COORDINATES or properties.get("antialias")
@@ -103,6 +108,23 @@ def _resized(build: OnnxBuilder, value: SSAValue, target: Target, **properties: 
         scales=doubles(target.scales),
         **properties,
     )
+    return build.cast(result, element_type)
+
+
+def _computed(build: OnnxBuilder, value: SSAValue, target: Target, properties: Mapping[str, object]) -> SSAValue:
+    if properties.get("antialias") or properties.get("exclude_outside"):
+        raise UnsupportedNode("this form of resampling needs known sizes", hints=(FIX_DIMS,))
+    mode, coefficient = str(properties["mode"]), properties["cubic_coefficient"]
+    how = Filter(
+        mode,
+        str(properties["coordinates"]),
+        str(properties["rounding"]),
+        coefficient if isinstance(coefficient, float) else -0.75,
+    )
+    element_type = build.element_type(value)
+    result = value if mode == "nearest" or is_float(element_type) else build.cast(value, f32)
+    for axis, size in target.computed:
+        result = resample(build, result, axis, size, how)
     return build.cast(result, element_type)
 
 
@@ -131,16 +153,19 @@ def _by_scales(
 
 
 def _to_sizes(node: Node, build: OnnxBuilder, value: SSAValue, axes: Sequence[int], sizes: SSAValue) -> Target:
-    wanted = build.elements(sizes)
-    if wanted is None:
-        raise UnsupportedNode("sizes that are computed at run time are not built yet")
-    same_length("sizes", wanted, len(axes))
+    wanted, entries = build.elements(sizes), build.entries(sizes)
+    same_length("sizes", entries, len(axes))
     shape = build.shape(value)
     policy = node.string("keep_aspect_ratio_policy", "stretch")
     if policy != "stretch":
+        if wanted is None:
+            raise UnsupportedNode("keeping the aspect ratio needs known sizes", hints=(FIX_DIMS,))
         return _with_aspect_ratio(policy, shape, axes, wanted)
     target = Target()
-    for axis, size in zip(axes, wanted, strict=True):
+    for axis, size, entry in zip(axes, wanted or [None] * len(axes), entries, strict=True):
+        if size is None:
+            target.computed.append((axis, entry))
+            continue
         if size == shape[axis]:
             continue
         ratio = None if isinstance(size, int) else exact_quotient(size, shape[axis])
@@ -149,7 +174,7 @@ def _to_sizes(node: Node, build: OnnxBuilder, value: SSAValue, axes: Sequence[in
         elif isinstance(ratio, int) and ratio > 0:
             target.add(axis, -1, float(ratio))
         else:
-            raise UnsupportedNode("a symbolic result size must be a multiple of the operand's", hints=(FIX_DIMS,))
+            target.computed.append((axis, entry))
     return target
 
 

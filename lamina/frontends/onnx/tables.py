@@ -14,11 +14,16 @@ from lamina.frontends.onnx.generators import GENERATORS
 from lamina.frontends.onnx.indexing import INDEXING
 from lamina.frontends.onnx.node import Converter, Versions
 from lamina.frontends.onnx.normalization import NORMALIZATION
+from lamina.frontends.onnx.quantization import QUANTIZATION
 from lamina.frontends.onnx.recurrent import RECURRENT
 from lamina.frontends.onnx.reduction import REDUCTION
 from lamina.frontends.onnx.report import DATA_DEPENDENT
 from lamina.frontends.onnx.resize import RESIZE
+from lamina.frontends.onnx.sampling import SAMPLING
 from lamina.frontends.onnx.scatter import SCATTER
+from lamina.frontends.onnx.spectra import SPECTRA
+from lamina.frontends.onnx.transformers import TRANSFORMERS
+from lamina.frontends.onnx.windows import WINDOWS
 from lamina.plugins import Plugin, merged
 
 CONVERTERS: Mapping[str, Mapping[str, Versions]] = {
@@ -32,11 +37,15 @@ CONVERTERS: Mapping[str, Mapping[str, Versions]] = {
         **CONTRACTION,
         **CONVOLUTION,
         **CONTROL_FLOW,
+        **QUANTIZATION,
         **RECURRENT,
         **RESIZE,
+        **SAMPLING,
         **SCATTER,
+        **SPECTRA,
+        **WINDOWS,
     },
-    "com.microsoft": {**CONTRIBUTED, **normalization.CONTRIBUTED},
+    "com.microsoft": {**CONTRIBUTED, **normalization.CONTRIBUTED, **TRANSFORMERS},
 }
 """Domain → operator → the operator set from which a converter applies → converter."""
 
@@ -44,7 +53,6 @@ STRINGS = "strings are not built yet"
 SEQUENCES = "sequences are not built yet"
 OPTIONALS = "optional values are not built yet"
 RANDOM = "random numbers are not built yet"
-QUANTIZED = "quantized arithmetic is not built yet"
 
 REASONS: Mapping[str, str] = {
     **dict.fromkeys(("Compress", "NonMaxSuppression", "NonZero", "Unique"), DATA_DEPENDENT),
@@ -62,13 +70,6 @@ REASONS: Mapping[str, str] = {
     **dict.fromkeys(("Optional", "OptionalGetElement", "OptionalHasElement"), OPTIONALS),
     **dict.fromkeys(
         ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"), RANDOM
-    ),
-    **dict.fromkeys(
-        (
-            *("ConvInteger", "DequantizeLinear", "DynamicQuantizeLinear", "MatMulInteger", "QLinearConv"),
-            *("QLinearMatMul", "QuantizeLinear"),
-        ),
-        QUANTIZED,
     ),
 }
 """Why operators of the default domain are not converted, where there is more to say than "not built yet"."""

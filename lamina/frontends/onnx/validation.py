@@ -20,6 +20,9 @@ MAX_NESTING = 64
 
 DEFAULT_DOMAINS = ("", "ai.onnx")
 
+MAX_SHOWN_NODES = 4
+"""So many nodes of a cycle are named."""
+
 
 def normalized_domain(domain: str) -> str:
     """ONNX's default domain has two spellings; '' is ours."""
@@ -178,14 +181,16 @@ def sorted_nodes(nodes: Sequence[onnx.NodeProto], where: str) -> Sequence[onnx.N
     needs = [sorted({producer[name] for name in names_read(node) if name in producer}) for node in nodes]
     if all(not before or before[-1] < index for index, before in enumerate(needs)):
         return nodes
-    order = _depth_first(needs)
-    if order is None:
-        raise LaminaError(f"{where} has a cycle")
+    order, cycle = _depth_first(needs)
+    if cycle:
+        shown = [f"'{nodes[index].name or nodes[index].op_type}'" for index in cycle[:MAX_SHOWN_NODES]]
+        more = ", …" if len(cycle) > MAX_SHOWN_NODES else ""
+        raise LaminaError(f"{where} has a cycle: {' needs '.join([*shown, shown[0]] if not more else shown)}{more}")
     return [nodes[index] for index in order]
 
 
-def _depth_first(needs: Sequence[Sequence[int]]) -> list[int] | None:
-    """Indices in dependency order, without recursion; None when there is a cycle."""
+def _depth_first(needs: Sequence[Sequence[int]]) -> tuple[list[int], list[int]]:
+    """Indices in dependency order, without recursion, and those of a cycle if there is one."""
     order: list[int] = []
     state: dict[int, bool] = {}  # False: on the path, True: done
     for root in range(len(needs)):
@@ -202,5 +207,6 @@ def _depth_first(needs: Sequence[Sequence[int]]) -> list[int] | None:
                 state[following] = False
                 stack.append((following, iter(needs[following])))
             elif not state[following]:
-                return None
-    return order
+                path = [one for one, _ in stack]
+                return order, path[path.index(following) :]
+    return order, []
