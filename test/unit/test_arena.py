@@ -1,14 +1,20 @@
 """Where buffers lie in the arena: apart while they live, for every size, and close to the largest live set."""
 
 import itertools
+import random
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from xdsl.dialects import func
 
-from lamina.dialects.graph.dims import evaluate, parse_dim
+from lamina.api import make_context
+from lamina.dialects.graph.dims import evaluate, parse_dim, symbols_of
+from lamina.dialects.loop import arith
+from lamina.parser import LocatingParser
 from lamina.passes.loop.arena import Lifetime, aligned, largest_live_set, stack
+from lamina.passes.loop.plan_arena import PlanArenaPass, arena_buffers
 
 SIZES = ["64", "100", "n", "4*n", "n*m", "4096*m", "n*n", "max(n - 3, 0)*m", "1", "0"]
 
@@ -52,3 +58,59 @@ def test_close_to_the_bound_on_chains_with_long_lived_skips(seed):
         for step in range(60)
     ]
     assert stack(buffers).bytes({}) <= 1.1 * largest_live_set(buffers, {})
+
+
+def random_buffers(count: int, longest: int) -> tuple[str, list[int]]:
+    """An entry function with buffers of the sizes of six arguments, its plan, and which argument gives which size."""
+    generator = random.Random(0)
+    symbols = "abcdef"
+    uses = [[index] for index in range(count)]
+    for index in range(count):
+        uses[min(count - 1, index + generator.randint(1, longest))].append(index)
+    chosen = [generator.randrange(len(symbols)) for _ in range(count)]
+    lines = ["%c0 = arith.constant 0 : index"]
+    lines += [f"%n{name} = memref.dim %{name}, %c0 : memref<?xf32>" for name in symbols]
+    for index, used in enumerate(uses):
+        lines.append(f"%t{index} = memref.alloc(%n{symbols[chosen[index]]}) : memref<?xf32>")
+        lines += [f"func.call @k(%t{buffer}) : (memref<?xf32>) -> ()" for buffer in used]
+    body = "\n".join(lines)
+    arguments = ", ".join(f"%{name}: memref<?xf32>" for name in symbols)
+    sizes = ", ".join(f"%{name}: index" for name in symbols)
+    text = f"""
+    func.func private @k(%x: memref<?xf32>) {{ func.return }}
+    func.func @main(%arena: memref<?xi8>, {arguments}) {{ {body}\n func.return }}
+    func.func @main.plan({sizes}) -> index {{ %zero = arith.constant 0 : index\n func.return %zero : index }}
+    """
+    return text, chosen
+
+
+COMPUTED = {
+    "arith.addi": lambda x, y: x + y,
+    "arith.muli": lambda x, y: x * y,
+    "arith.divui": lambda x, y: x // y,
+    "arith.maxsi": max,
+}
+
+
+@pytest.mark.parametrize(("count", "longest"), [(3, 2), (100, 30)])
+def test_many_buffers_of_incomparable_sizes(count, longest):
+    """The plan is found without expressions that double from buffer to buffer, and gives the bytes of the stack."""
+    context = make_context()
+    text, chosen = random_buffers(count, longest)
+    module = LocatingParser(context, text, "buffers").parse_module()
+    main, plan = (op for op in module.ops if isinstance(op, func.FuncOp) and op.sym_name.data.startswith("main"))
+    stacked = stack([buffer.lifetime for buffer in arena_buffers(main)])
+    PlanArenaPass().apply(context, module)
+    module.verify()
+    for sizes in ((5, 5, 5, 5, 5, 5), (1000, 3, 40, 500, 17, 0), (0, 7, 0, 123, 0, 10**6)):
+        values = dict(zip(plan.body.block.args, sizes, strict=True))
+        for op in plan.body.block.ops:
+            if isinstance(op, arith.ConstantOp):
+                values[op.result] = op.value.value.data
+            elif op.results:
+                values[op.results[0]] = COMPUTED[op.name](*(values[operand] for operand in op.operands))
+        given_sizes = {
+            next(iter(symbols_of(one.size))): sizes[symbol]
+            for one, symbol in zip(stacked.lifetimes, chosen, strict=True)
+        }
+        assert values[plan.body.block.last_op.operands[0]] == stacked.bytes(given_sizes)

@@ -294,7 +294,7 @@ def truncating_divide(dividend: Dim, divisor: Dim) -> Dim | None:
     exact = exact_quotient(dividend, divisor)
     if exact is not None:
         return exact
-    return dividend // divisor if bounds(dividend)[0] >= 0 and bounds(divisor)[0] >= 1 else None
+    return dividend // divisor if bounds(dividend)[0] >= 0 and bounds(divisor)[0] >= 0 else None
 
 
 def ceil_divide(dividend: Dim, divisor: Dim) -> Dim:

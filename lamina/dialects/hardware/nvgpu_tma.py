@@ -29,6 +29,7 @@ from lamina.dialects.hardware.nvgpu_types import (
     bytes_of_element,
     workgroup_buffer,
 )
+from lamina.dialects.loop.traits import DescribesBuffer
 from lamina.dialects.loop.types import AnyMemRef
 
 INDEX = IndexType()
@@ -187,7 +188,7 @@ class TmaCreateOp(IRDLOperation):
     tensor = operand_def(base(UnrankedMemRefType))
     box = var_operand_def(INDEX)
     map = result_def(base(TensorMapType))
-    traits = traits_def(Pure())
+    traits = traits_def(Pure(), DescribesBuffer())
     assembly_format = "$tensor `box` `[` $box `]` attr-dict `:` type($tensor) `->` type($map)"
 
     def __init__(self, tensor: SSAValue, box: Sequence[SSAValue], type_: TensorMapType):

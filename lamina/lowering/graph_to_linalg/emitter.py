@@ -230,9 +230,16 @@ class FunctionScope(Scope):
             case "min":
                 return self.index_op(arith.MinSIOp, left, right)
             case "mod":
-                return self._floor(atom.operands[0], left, right)[1]
+                return self._floor(atom.operands[0], left, self._divisor(atom.operands[1], right))[1]
             case _:
-                return self._floor(atom.operands[0], left, right)[0]
+                return self._floor(atom.operands[0], left, self._divisor(atom.operands[1], right))[0]
+
+    def _divisor(self, divisor: Dim, value: SSAValue) -> SSAValue:
+        """1 in place of 0: an axis without elements must not stop the program, whatever the quotient is."""
+        low, _ = bounds(divisor)
+        if low >= 0:
+            return value if low else self.index_op(arith.MaxSIOp, value, self.constant(1, INDEX))
+        return self.select(self.compare("eq", value, self.constant(0, INDEX)), self.constant(1, INDEX), value)
 
     def _floor(self, dividend: Dim, left: SSAValue, right: SSAValue) -> tuple[SSAValue, SSAValue]:
         """Quotient, rounded down, and remainder of a division by a positive size."""
@@ -255,6 +262,9 @@ class FunctionScope(Scope):
             raise LaminaError(
                 f"the size '{name}' of a result depends on data that is not there yet",
                 where=location_text(self.location),
+                hints=(
+                    "shapes may be constants or follow from sizes of inputs; those that data gives are not built yet",
+                ),
             )
         if origin.kind == "size":
             return self.emit(tensor.DimOp, (source, self.constant(origin.index, INDEX)), INDEX)

@@ -25,7 +25,7 @@ from lamina.dialects.graph.types import dtype_of
 from lamina.passes.base import LaminaPass
 from lamina.passes.graph.evaluation import evaluate_op
 from lamina.passes.graph.infer_types import graph_functions
-from lamina.passes.graph.shape_analysis import ShapeAnalysis, is_tracked
+from lamina.passes.graph.shape_analysis import ShapeAnalysis
 from lamina.resources import ResourceStore
 
 MAX_COMPUTED_BYTES = 1 << 20
@@ -99,11 +99,11 @@ def fold_constants(function: func.FuncOp, resources: ResourceStore) -> int:
 
 
 def _known_elements(op: GraphOp, analysis: ShapeAnalysis) -> Sequence[Array] | None:
-    """The results as arrays when all of them are small integer tensors of known sizes."""
+    """The results as arrays when all of them are small integer tensors of known sizes, or what compares such."""
     arrays: list[Array] = []
     for result in op.results:
         known = analysis.of(result)
-        if not is_tracked(result.type) or known.elements is None:
+        if known.elements is None:
             return None
         elements = [element for element in known.elements if isinstance(element, int)]
         if len(elements) != len(known.elements):

@@ -288,6 +288,8 @@ class ShapeAnalysis:
                 size = declared[axis]
             shape.append(size)
         known = AbstractTensor(tuple(shape), inferred.element_type)
+        if is_decided(inferred):
+            return replace(known, elements=inferred.elements)
         if not is_tracked(tensor_type(known.type)):
             return known
         if inferred.elements is None:
@@ -578,6 +580,13 @@ def is_tracked(type_: Attribute) -> bool:
     if not isinstance(element, IntegerType) or element in (i1, ui64) or len(shape) > 1:
         return False
     return not shape or 0 <= shape[0] <= MAX_TRACKED_ELEMENTS
+
+
+def is_decided(known: AbstractTensor) -> bool:
+    """Whether these are booleans whose values follow from the sizes alone, such as `size == -1`."""
+    if known.element_type != i1 or known.elements is None:
+        return False
+    return all(isinstance(element, int) for element in known.elements)
 
 
 def tracked_count(type_: Attribute) -> int:

@@ -13,8 +13,9 @@ from xdsl.dialects.builtin import DYNAMIC_INDEX, FixedBitwidthType, ModuleOp, Un
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 from xdsl.traits import IsTerminator
 
-from lamina.dialects.graph.dims import Dim, bounds, maximum
+from lamina.dialects.graph.dims import Dim, bounds
 from lamina.dialects.loop import arith, memref, scf
+from lamina.dialects.loop.traits import DescribesBuffer
 from lamina.passes.base import LaminaPass
 from lamina.passes.loop.arena import Lifetime, aligned, stack
 from lamina.passes.loop.bufferizer import ALIGNMENT
@@ -31,8 +32,6 @@ VIEWS = (
     memref.ExpandShapeOp,
     UnrealizedConversionCastOp,
 )
-DESCRIPTIONS = frozenset({"nvgpu.tma.create.descriptor"})
-"""Ops whose result stands for a buffer, too."""
 
 
 @dataclass(frozen=True)
@@ -223,7 +222,10 @@ class _Arena:
         for index in self.stack.order:
             offsets[index] = start = _highest(emitter, [ends[other] for other in self.stack.below[index]])
             size = self._size(emitter, cloner, self.buffers[index])
-            ends[index] = _Place(emitter.add(start.value, size.value), start.size + size.size)
+            ends[index] = _Place(
+                emitter.add(start.value, size.value),
+                _highest_of([low + high for low in start.sizes for high in size.sizes]),
+            )
         supports = {other for below in self.stack.below for other in below}
         top = _highest(emitter, [end for index, end in ends.items() if index not in supports])
         return {index: place.value for index, place in offsets.items()}, top.value
@@ -232,15 +234,15 @@ class _Arena:
     def _size(emitter: Emitter, cloner: SizeCloner, buffer: ArenaBuffer) -> _Place:
         size = buffer.lifetime.size
         if isinstance(size, int):
-            return _Place(size, size)
+            return _Place(size, (size,))
         type_ = memref_type(buffer.op.memref)
         static = prod(size for size in type_.get_shape() if size != DYNAMIC_INDEX)
         static *= element_bytes(type_.get_element_type())
         elements = emitter.product([cloner.value(size) for size in buffer.op.dynamic_sizes])
         bytes_ = emitter.multiply(elements, static)
         if static % ALIGNMENT == 0:
-            return _Place(bytes_, size)
-        return _Place(emitter.multiply(emitter.ceil_divide(bytes_, ALIGNMENT), ALIGNMENT), size)
+            return _Place(bytes_, (size,))
+        return _Place(emitter.multiply(emitter.ceil_divide(bytes_, ALIGNMENT), ALIGNMENT), (size,))
 
     def _replace(self, op: memref.AllocOp, entry: Emitter, offset: Index) -> None:
         emitter = Emitter.ahead_of(op, entry.constants)
@@ -256,28 +258,52 @@ class _Arena:
         op.erase()
 
 
+MAX_ALTERNATIVES = 8
+"""Where more sizes may be the largest, an offset is not compared with others any more."""
+
+
 @dataclass(frozen=True)
 class _Place:
-    """An offset as a value and as an expression."""
+    """An offset as a value, and the sizes of which it is the largest; none where they are too many.
+
+    A list, because expressions of maxima of sums of maxima would double in length from buffer to buffer.
+    """
 
     value: Index
-    size: Dim
+    sizes: tuple[Dim, ...]
+
+    def never_above(self, other: _Place) -> bool:
+        """Whether this offset is at most the other one for all sizes."""
+        return bool(self.sizes) and all(any(_never_above(mine, high) for high in other.sizes) for mine in self.sizes)
 
 
 def _highest(emitter: Emitter, places: Sequence[_Place]) -> _Place:
     """The largest of some offsets; those that are never above another one take no part."""
     highest: list[_Place] = []
     for place in places:
-        if any(_never_above(place.size, other.size) for other in highest):
+        if any(place.never_above(other) for other in highest):
             continue
-        highest = [other for other in highest if not _never_above(other.size, place.size)]
+        highest = [other for other in highest if not other.never_above(place)]
         highest.append(place)
     if not highest:
-        return _Place(0, 0)
-    result = highest[0]
+        return _Place(0, (0,))
+    value = highest[0].value
     for place in highest[1:]:
-        result = _Place(emitter.maximum(result.value, place.value), maximum(result.size, place.size))
-    return result
+        value = emitter.maximum(value, place.value)
+    if not all(place.sizes for place in highest):
+        return _Place(value, ())
+    return _Place(value, _highest_of([size for place in highest for size in place.sizes]))
+
+
+def _highest_of(sizes: Sequence[Dim]) -> tuple[Dim, ...]:
+    """Sizes without those that are never above another one; none where more than `MAX_ALTERNATIVES` are left."""
+    highest: list[Dim] = []
+    for size in dict.fromkeys(sizes):
+        if any(_never_above(size, other) for other in highest):
+            continue
+        highest = [other for other in highest if not _never_above(other, size)]
+        highest.append(size)
+    return tuple(highest) if len(highest) <= MAX_ALTERNATIVES else ()
 
 
 def _never_above(left: Dim, right: Dim) -> bool:
@@ -296,6 +322,6 @@ def users_through_views(buffer: SSAValue) -> list[Operation]:
         if isinstance(use.operation, memref.DeallocOp):
             continue
         users.append(use.operation)
-        if isinstance(use.operation, VIEWS) or use.operation.name in DESCRIPTIONS:
+        if isinstance(use.operation, VIEWS) or use.operation.has_trait(DescribesBuffer):
             users += users_through_views(use.operation.results[0])
     return users
