@@ -1,7 +1,7 @@
 """Everything that is to be seen on an NVIDIA GPU, in one command: correct, clean, and how fast beside the peers.
 
     python benchmarks/gpu.py [--json FILE] [--markdown FILE] [--only PART …] [--device 0] [--quick]
-    python benchmarks/gpu.py --compile-only [--target ptx:sm_90]
+    python benchmarks/gpu.py --compile-only [--target ptx:sm_90] [--model NAME …]
 
 Parts: `correct` (models and kernels against the same compiled for the CPU), `sanitizer` (small models under
 `compute-sanitizer`, where that is on PATH), `products`, `rows`, `attention`, `models`. Peers take part where they are
@@ -491,14 +491,14 @@ def torch_model(torch: Any, name: str, given: Mapping[str, Any]) -> dict[str, tu
 # Without a device
 
 
-def compile_only(target: str, parts: Sequence[str]) -> int:
-    """Every kernel that is timed, and every full-size model, compiled and assembled; the tables of what they take."""
+def compile_only(target: str, parts: Sequence[str], models: Sequence[str] = FULL_SIZE) -> int:
+    """Every kernel that is timed, and whole models, compiled and assembled; the tables of what they take."""
     from lamina import api
     from lamina.targets.gpu.ptxas import assemble_package, find_ptxas, table
 
     cases = [case for name, part in CASES.items() if name in parts for case in part()]
     failed = 0
-    models = FULL_SIZE if "models" in parts else ()
+    models = models if "models" in parts else ()
     for name in models:
         failed += not compile_model(name, target)
     for case in cases:
@@ -584,12 +584,13 @@ def main() -> int:
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table here as well")
     parser.add_argument("--compile-only", action="store_true", help="compile what would be timed; needs no GPU")
     parser.add_argument("--target", default="ptx:sm_90", help="of --compile-only")
+    parser.add_argument("--model", nargs="+", choices=FULL_SIZE, default=FULL_SIZE, help="models of --compile-only")
     parser.add_argument("--run-once", metavar="MODEL", help=argparse.SUPPRESS)
     options = parser.parse_args()
     from lamina.diagnostics import LaminaError
 
     if options.compile_only:
-        return compile_only(options.target, options.only)
+        return compile_only(options.target, options.only, options.model)
     if options.run_once:
         run_once(options.run_once, options.device)
         return 0

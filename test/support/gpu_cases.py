@@ -398,3 +398,22 @@ PROGRAMS: tuple[Program, ...] = (
     _together("matmul", "dot_general", "outer_product", "attention"),
     _together("convolution"),
 )
+
+
+SMALL = 1e-30
+"""Where a result is no larger than this, only its absolute difference counts."""
+
+
+def assert_equals(found: np.ndarray, expected: np.ndarray, tolerance: float) -> None:
+    expected = np.asarray(expected)
+    # A file of arrays does not know bf16.
+    found = found.view(expected.dtype) if found.dtype.kind == "V" else found
+    assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
+    if expected.dtype.kind not in "fV":
+        np.testing.assert_array_equal(found, expected)
+        return
+    finite = np.abs(expected[np.isfinite(expected)].astype(np.float64))
+    scale = min(max(1.0, float(finite.max(initial=SMALL))), 100.0)
+    np.testing.assert_allclose(
+        found.astype(np.float64), expected.astype(np.float64), rtol=tolerance, atol=tolerance * scale
+    )

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
-import sysconfig
 from pathlib import Path
 
 import numpy as np
@@ -22,15 +20,8 @@ from lamina.dialects.hardware.gpu_target import GPU_TARGETS, GpuDescription, gpu
 from lamina.lowering.to_gpu_text.code_generation import generate
 from lamina.tools.lamina_main import main
 from support import models
-from support.opencl import run_package, runtime_folder
-
-PTXAS = next(
-    (str(path) for path in sorted(Path(sysconfig.get_path("purelib")).glob("nvidia/*/bin/ptxas"))),
-    shutil.which("ptxas"),
-)
-NO_OPENCL = runtime_folder() is None
-needs_opencl = pytest.mark.skipif(NO_OPENCL, reason="no OpenCL CPU runtime (PyPI: intel-opencl-rt, intel-cmplr-lib-rt)")
-needs_ptxas = pytest.mark.skipif(PTXAS is None, reason="no ptxas (PyPI: nvidia-cuda-nvcc)")
+from support.marks import PTXAS, needs_opencl, needs_ptxas
+from support.opencl import run_package
 
 MODELS = ("mlp", "lenet", "transformer_encoder", "bert_base_small", "resnet50_small", "llama_block_small", "lstm_small")
 SYMBOLIC = ("bert_base_small_symbolic",)

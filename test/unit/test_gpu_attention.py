@@ -19,13 +19,11 @@ from lamina.passes.hardware.gpu.attention_schedule import FragmentSchedule
 from lamina.passes.loop.structured import SCHEDULE
 from lamina.targets.gpu.checking_driver import CheckingDriver
 from lamina.targets.gpu.launcher import Program as Compiled
-from lamina.targets.gpu.ptxas import assemble_package, find_ptxas
+from lamina.targets.gpu.ptxas import assemble_package
 from support.gpu_cases import Program
 from support.gpu_products import compile_scheduled
-from support.opencl import run_packages, runtime_folder
-
-needs_opencl = pytest.mark.skipif(runtime_folder() is None, reason="no OpenCL CPU runtime (PyPI: intel-opencl-rt)")
-needs_ptxas = pytest.mark.skipif(find_ptxas() is None, reason="no ptxas (PyPI: nvidia-cuda-nvcc)")
+from support.marks import needs_opencl, needs_ptxas
+from support.opencl import run_packages
 
 DTYPES: Mapping[str, Any] = {"f16": np.float16, "bf16": ml_dtypes.bfloat16, "f32": np.float32}
 TOLERANCES = {"f16": 2e-3, "bf16": 1.6e-2, "f32": 3e-3}
@@ -43,7 +41,7 @@ class Case:
     tokens_first: tuple[int, ...] = ()
     scale: float = 0.3
     symbolic: bool = False
-    cut: tuple[int, int, int] = (16, 16, 16)
+    cut: tuple[int, ...] = (16, 16, 16)
     target: str = "ptx:sm_80"
 
     @property
@@ -94,7 +92,7 @@ class Case:
         )
 
 
-def rewritten(queries: int, warp: int, keys: int) -> Callable[[ModuleOp], None]:
+def rewritten(queries: int, warp: int, keys: int, parts: int = 1) -> Callable[[ModuleOp], None]:
     """Gives attentions another cut, whose emulation compiles in a moment."""
 
     def rewrite(module: ModuleOp) -> None:
@@ -104,7 +102,7 @@ def rewritten(queries: int, warp: int, keys: int) -> Callable[[ModuleOp], None]:
             if isinstance(schedule, DictionaryAttr) and "fragment" in schedule.data:
                 found = FragmentSchedule.of(op)
                 assert found is not None
-                changed = replace(found, queries=queries, warp=warp, keys=keys).entries()
+                changed = replace(found, queries=queries, warp=warp, keys=keys, parts=parts).entries()
                 op.attributes[SCHEDULE] = DictionaryAttr({**schedule.data, **changed})
                 count += 1
         assert count >= 7
@@ -125,6 +123,9 @@ CASES: Mapping[str, Case] = {
     "symbolic": Case("bf16", (2, 2, 1, 18, 35, 20, 16), "bool", causal="start", symbolic=True),
     "tf32": Case("f32", (1, 2, 1, 20, 34, 12, 20), "add", causal="start", cut=(32, 16, 16)),
     "tf32, symbolic": Case("f32", (1, 1, 1, 17, 16, 8, 5), causal="end", symbolic=True, cut=(16, 16, 32)),
+    "two parts": Case("bf16", (1, 2, 1, 33, 37, 16, 64), "add", cut=(32, 16, 16, 2)),
+    "two parts, odd sizes": Case("f16", (1, 1, 1, 19, 21, 7, 13), causal="end", cut=(16, 16, 16, 2)),
+    "two parts, tf32": Case("f32", (1, 1, 1, 17, 20, 8, 40), causal="start", cut=(16, 16, 16, 2)),
     "without copies": Case("f16", (1, 1, 1, 20, 33, 16, 16), "add", target="ptx:sm_75"),
 }
 
@@ -151,7 +152,7 @@ def test_fragments_equal_the_reference(name: str, results: Mapping[str, tuple[np
     CASES[name].check(found, expected)
 
 
-@pytest.mark.parametrize("name", ["grouped", "tf32", "odd sizes"])
+@pytest.mark.parametrize("name", ["grouped", "tf32", "odd sizes", "two parts"])
 def test_fragments_have_no_races(name: str, tmp_path: Path):
     _, feeds, expected = CASES[name].compile(tmp_path)
     driver = CheckingDriver(tmp_path, api.make_context())
@@ -167,6 +168,10 @@ ASSEMBLED: Mapping[str, Case] = {
     **{f"bf16 {width} {mask}": Case("bf16", (*LONG, width, width), mask) for width in (64, 128) for mask in ("add", "bool")},
     "f32 64": Case("f32", (*LONG, 64, 64), causal="start"),
     "f32 128": Case("f32", (*LONG, 128, 128)),
+    **{f"bf16 256 {causal}": Case("bf16", (*LONG, 256, 256), causal=causal) for causal in (None, "end")},
+    "bf16 256 add": Case("bf16", (*LONG, 256, 256), "add"),
+    "f16 256 symbolic": Case("f16", (*LONG, 256, 256), symbolic=True),
+    "f32 256 causal": Case("f32", (*LONG, 256, 256), causal="end"),
 }  # fmt: skip
 
 

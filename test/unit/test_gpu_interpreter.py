@@ -12,12 +12,11 @@ import pytest
 import lamina
 from lamina import api, ops
 from lamina.diagnostics import LaminaError
-from lamina.parser import parse_text
-from lamina.targets.gpu.checking_driver import CheckingDriver, kernels_of
-from lamina.targets.gpu.interpreter import Finding, Interpreter
+from lamina.targets.gpu.checking_driver import CheckingDriver
 from lamina.targets.gpu.launcher import Program
 from lamina.tools.lamina_main import main
 from support import models
+from support.interpreted import kinds, run_kernel
 
 SHARED = "memref<64xf32, #gpu.address_space<workgroup>>"
 REVERSE = f"""
@@ -41,40 +40,16 @@ gpu.module @kernels {{
 }}"""
 
 
-def run(text: str, blocks: int, threads: int, arrays: list[np.ndarray], *sizes: int, seed: int = 0) -> list[Finding]:
-    """Run the one kernel of a module on arrays, each with its first size, which are changed in place."""
-    (kernel,) = kernels_of(parse_text(api.make_context(), text, "kernel.mlir")).values()
-    interpreter = Interpreter(seed)
-    arguments: list[int] = []
-    buffers = []
-    for number, array in enumerate(arrays):
-        address = interpreter.memory.allocate(array.nbytes, f"argument {number}")
-        buffer, _ = interpreter.memory.find(address)
-        if not np.isnan(array.astype(np.float64)).all():  # NaN stands for memory that nobody has written to
-            buffer.data[:] = np.frombuffer(array.tobytes(), np.uint8)
-            buffer.written[:] = True
-        buffers.append(buffer)
-        arguments += [address, len(array)]
-    interpreter.run(kernel, blocks, threads, [*arguments, *sizes])
-    for array, buffer in zip(arrays, buffers, strict=True):
-        array[...] = buffer.data.view(array.dtype)
-    return list(interpreter.findings.values())
-
-
-def kinds(findings: list[Finding]) -> set[str]:
-    return {one.kind for one in findings}
-
-
 def test_a_kernel_without_mistakes():
     x, y = np.arange(192, dtype=np.float32), np.full(192, np.nan, np.float32)
-    assert not run(REVERSE, 3, 64, [x, y])
+    assert not run_kernel(REVERSE, 3, 64, [x, y])
     np.testing.assert_array_equal(y, x.reshape(3, 64)[:, ::-1].ravel())
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_missing_barrier_is_a_race(seed: int):
     x = np.arange(64, dtype=np.float32)
-    (finding,) = run(REVERSE.replace("gpu.barrier", ""), 1, 64, [x, np.full(64, np.nan, np.float32)], seed=seed)
+    (finding,) = run_kernel(REVERSE.replace("gpu.barrier", ""), 1, 64, [x, np.full(64, np.nan, np.float32)], seed=seed)
     assert finding.kind == "race" and finding.op == "memref.load" and finding.kernel == "reverse"
     assert finding.where is not None and finding.where.startswith("kernel.mlir:15")
     assert "with no barrier in between" in finding.message
@@ -84,18 +59,18 @@ def test_a_barrier_between_other_accesses_does_not_help():
     """Written again before everybody has read."""
     again = REVERSE.replace("gpu.return", f"memref.store %w, %s[%t] : {SHARED}\ngpu.return")
     x = np.arange(64, dtype=np.float32)
-    assert kinds(run(again, 1, 64, [x, np.full(64, np.nan, np.float32)])) == {"race"}
+    assert kinds(run_kernel(again, 1, 64, [x, np.full(64, np.nan, np.float32)])) == {"race"}
     fine = again.replace("memref.store %w, %s[%t]", "gpu.barrier\nmemref.store %w, %s[%t]")
-    assert not run(fine, 1, 64, [x, np.full(64, np.nan, np.float32)])
+    assert not run_kernel(fine, 1, 64, [x, np.full(64, np.nan, np.float32)])
 
 
 def test_blocks_that_share_global_memory_race_whatever_barriers_there_are():
     """Every block reverses the same 64 elements in place."""
     text = REVERSE.replace("%first = arith.muli %b, %c64 : index", "%first = arith.subi %c64, %c64 : index")
     x = np.arange(64, dtype=np.float32)
-    findings = run(text, 2, 64, [x, np.full(64, np.nan, np.float32)])
+    findings = run_kernel(text, 2, 64, [x, np.full(64, np.nan, np.float32)])
     assert kinds(findings) == {"race"} and findings[0].op == "memref.store"
-    assert not run(text, 1, 64, [x, np.full(64, np.nan, np.float32)])
+    assert not run_kernel(text, 1, 64, [x, np.full(64, np.nan, np.float32)])
 
 
 def test_threads_that_write_to_one_place_race_and_atomics_do_not():
@@ -111,12 +86,12 @@ gpu.module @kernels {
 }"""
     atomic = "%old = memref.atomic_rmw addf %v, %y[%c0] : (f32, memref<?xf32>) -> f32"
     x, y = np.arange(32, dtype=np.float32), np.zeros(1, np.float32)
-    assert not run(text.replace("WRITE", atomic), 3, 32, [x, y])
+    assert not run_kernel(text.replace("WRITE", atomic), 3, 32, [x, y])
     assert y[0] == 3 * x.sum()
     plain = "memref.store %v, %y[%c0] : memref<?xf32>"
-    assert kinds(run(text.replace("WRITE", plain), 1, 32, [x, y])) == {"race"}
-    assert kinds(run(text.replace("WRITE", atomic + "\n" + plain), 1, 32, [x, y])) == {"race"}
-    assert not run(text.replace("WRITE", plain), 1, 1, [x, y])
+    assert kinds(run_kernel(text.replace("WRITE", plain), 1, 32, [x, y])) == {"race"}
+    assert kinds(run_kernel(text.replace("WRITE", atomic + "\n" + plain), 1, 32, [x, y])) == {"race"}
+    assert not run_kernel(text.replace("WRITE", plain), 1, 1, [x, y])
 
 
 def test_results_of_collisions_depend_on_the_seed():
@@ -134,7 +109,7 @@ gpu.module @kernels {
     found = set()
     for seed in range(8):
         x, y = np.arange(32, dtype=np.float32), np.zeros(1, np.float32)
-        run(text, 1, 32, [x, y], seed=seed)
+        run_kernel(text, 1, 32, [x, y], seed=seed)
         found.add(float(y[0]))
     assert len(found) > 3
 
@@ -142,7 +117,7 @@ gpu.module @kernels {
 def test_a_barrier_that_some_threads_do_not_reach():
     divergent = REVERSE.replace("gpu.barrier", "%few = arith.cmpi ult, %t, %c63 : index\nscf.if %few {\ngpu.barrier\n}")
     x = np.arange(64, dtype=np.float32)
-    findings = run(divergent, 2, 64, [x.repeat(2), np.full(128, np.nan, np.float32)])
+    findings = run_kernel(divergent, 2, 64, [x.repeat(2), np.full(128, np.nan, np.float32)])
     assert "divergence" in kinds(findings)
     (found,) = [one for one in findings if one.kind == "divergence"]
     assert found.op == "gpu.barrier" and "63 of 64 threads of block" in found.message
@@ -151,17 +126,17 @@ def test_a_barrier_that_some_threads_do_not_reach():
 def test_a_barrier_that_whole_blocks_skip_is_fine():
     text = REVERSE.replace("gpu.barrier", "%one = arith.cmpi ult, %b, %c1 : index\nscf.if %one {\ngpu.barrier\n}")
     x = np.arange(64, dtype=np.float32)
-    assert not run(text, 1, 64, [x, np.full(64, np.nan, np.float32)])
-    assert kinds(run(text, 2, 64, [x.repeat(2), np.full(128, np.nan, np.float32)])) == {"race"}
+    assert not run_kernel(text, 1, 64, [x, np.full(64, np.nan, np.float32)])
+    assert kinds(run_kernel(text, 2, 64, [x.repeat(2), np.full(128, np.nan, np.float32)])) == {"race"}
 
 
 def test_accesses_outside_of_a_buffer():
     x, y = np.arange(60, dtype=np.float32), np.full(64, np.nan, np.float32)
-    findings = run(REVERSE, 1, 64, [x, y])
+    findings = run_kernel(REVERSE, 1, 64, [x, y])
     assert kinds(findings) == {"out of bounds"}
     assert "thread 60 of block 0 is at 60 of 60 along axis 0" in findings[0].message
     low = REVERSE.replace("%r = arith.subi %c63, %t", "%r = arith.subi %c1, %t")
-    findings = run(low, 1, 64, [np.arange(64, dtype=np.float32), y])
+    findings = run_kernel(low, 1, 64, [np.arange(64, dtype=np.float32), y])
     assert any("is at -1 of 64" in one.message for one in findings)
 
 
@@ -169,9 +144,9 @@ def test_shared_memory_that_nobody_has_written():
     text = REVERSE.replace("memref.store %v, %s[%t]", "%half = arith.divui %t, %c2 : index\nmemref.store %v, %s[%half]")
     text = text.replace("%c1 = arith", "%c2 = arith.constant 2 : index\n    %c1 = arith")
     x = np.arange(64, dtype=np.float32)
-    found = kinds(run(text, 1, 64, [x, np.full(64, np.nan, np.float32)]))
+    found = kinds(run_kernel(text, 1, 64, [x, np.full(64, np.nan, np.float32)]))
     assert found == {"race", "uninitialized"}
-    assert kinds(run(REVERSE, 1, 64, [np.full(64, np.nan, np.float32)] * 2)) == {"uninitialized"}
+    assert kinds(run_kernel(REVERSE, 1, 64, [np.full(64, np.nan, np.float32)] * 2)) == {"uninitialized"}
 
 
 def test_loops_of_different_lengths_and_vectors():
@@ -202,7 +177,7 @@ gpu.module @kernels {
   }
 }"""
     x, y = np.arange(40, dtype=np.float32), np.full(40, np.nan, np.float32)
-    assert not run(text, 1, 40, [x, y])
+    assert not run_kernel(text, 1, 40, [x, y])
     np.testing.assert_array_equal(y, [x[:n].sum() for n in range(40)])
 
 
@@ -279,4 +254,4 @@ gpu.module @kernels {
   }
 }"""
     with pytest.raises(LaminaError, match=r"kernel 'k': 'math\.erf' cannot be checked"):
-        run(text, 1, 1, [np.zeros(1, np.float32)])
+        run_kernel(text, 1, 1, [np.zeros(1, np.float32)])

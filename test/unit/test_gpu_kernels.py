@@ -12,13 +12,10 @@ from lamina import api
 from lamina.dialects.graph import GRAPH_OPS
 from lamina.targets.gpu.checking_driver import CheckingDriver
 from lamina.targets.gpu.launcher import Program as Compiled
-from support.gpu_cases import PROGRAMS, REFUSED, Program, ops_of
-from support.opencl import run_packages, runtime_folder
-from test_gpu import PTXAS, needs_ptxas
+from support.gpu_cases import PROGRAMS, REFUSED, Program, assert_equals, ops_of
+from support.marks import PTXAS, needs_opencl, needs_ptxas
+from support.opencl import run_packages
 
-needs_opencl = pytest.mark.skipif(
-    runtime_folder() is None, reason="no OpenCL CPU runtime (PyPI: intel-opencl-rt, intel-cmplr-lib-rt)"
-)
 ASSEMBLED = ("unary", "shapes", "reductions", "rows", "rows_short", "rows_long", "cumulative", "scatters", "attention")
 CHECKED = (
     "rows_short",
@@ -32,23 +29,6 @@ CHECKED = (
     "sorts",
     "attention",
 )
-SMALL = 1e-30
-"""Where a result is no larger than this, only its absolute difference counts."""
-
-
-def assert_equals(found: np.ndarray, expected: np.ndarray, tolerance: float) -> None:
-    expected = np.asarray(expected)
-    # A file of arrays does not know bf16.
-    found = found.view(expected.dtype) if found.dtype.kind == "V" else found
-    assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
-    if expected.dtype.kind not in "fV":
-        np.testing.assert_array_equal(found, expected)
-        return
-    finite = np.abs(expected[np.isfinite(expected)].astype(np.float64))
-    scale = min(max(1.0, float(finite.max(initial=SMALL))), 100.0)
-    np.testing.assert_allclose(
-        found.astype(np.float64), expected.astype(np.float64), rtol=tolerance, atol=tolerance * scale
-    )
 
 
 def compiled(program: Program, folder: Path, target: str) -> tuple[dict, list[np.ndarray], set[str]]:

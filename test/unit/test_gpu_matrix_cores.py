@@ -17,7 +17,8 @@ from lamina.dialects.hardware.gpu_target import parse_gpu_target
 from lamina.lowering.to_gpu_text.amd_usage import amd_usage, check_amd_usage
 from support import models
 from support.gpu_products import compile_scheduled, traced
-from test_gpu_products import convolution, edited, needs_opencl, product, run
+from support.marks import needs_opencl
+from support.product_cases import convolution, edited, product, run_cases
 
 # Register and lane of rows of column 0 of d, as AMD's matrix instruction calculator prints them (--register-layout).
 PLACES: Mapping[tuple[str, str, int], Mapping[int, tuple[int, int]]] = {
@@ -65,7 +66,7 @@ def test_emulated_products_of_16_bits(dtype: str, tmp_path: Path) -> None:
         (product(19, 37, 21, dtype), {**RDNA, "edit": SMALL}),
         (product(64, 32, 64, dtype, turn=(True, False)), {**RDNA, "edit": SMALL}),
     ]
-    used = [one[0] for one in run(cases, tmp_path)]
+    used = [one[0] for one in run_cases(cases, tmp_path)]
     assert [one.instruction for one in used] == ["mfma"] * 4 + ["wmma"] * 2
     assert used[2].fragment == (32, 32, 8) and used[4].fragment == (16, 16, 16)
 
@@ -81,7 +82,7 @@ def test_emulated_products_of_32_and_64_bits(tmp_path: Path) -> None:
         (product(40, 48, 24, "f64"), CDNA),
         (product(33, 31, 17, "f64", batch=(2,), turn=(False, True)), CDNA),
     ]
-    fragments = [one[0].fragment for one in run(cases, tmp_path)]
+    fragments = [one[0].fragment for one in run_cases(cases, tmp_path)]
     assert fragments == [(16, 16, 4), (32, 32, 2), (16, 16, 4), (16, 16, 4), (16, 16, 4)]
 
 
@@ -91,7 +92,7 @@ def test_emulated_convolutions(tmp_path: Path) -> None:
         (convolution((1, 8, 12, 12), (16, 8, 3, 3), dtype, padding=1), options)
         for dtype, options in (("f16", CDNA), ("f32", CDNA), ("f16", RDNA))
     ]
-    assert [one[0].instruction for one in run(cases, tmp_path)] == ["mfma", "mfma", "wmma"]
+    assert [one[0].instruction for one in run_cases(cases, tmp_path)] == ["mfma", "mfma", "wmma"]
 
 
 INSTRUCTIONS: Mapping[str, Mapping[str, str]] = {

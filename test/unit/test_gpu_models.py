@@ -17,11 +17,9 @@ from lamina.interface import donate
 from lamina.transforms import jit, value_and_grad
 from lamina.trees import flatten
 from support import models
-from support.opencl import run_package, runtime_folder
+from support.marks import needs_opencl
+from support.opencl import run_package
 
-needs_opencl = pytest.mark.skipif(
-    runtime_folder() is None, reason="no OpenCL CPU runtime (PyPI: intel-opencl-rt, intel-cmplr-lib-rt)"
-)
 STATIC = [f"{name}_small" for name in models.ARCHITECTURES]
 SYMBOLIC = [
     f"{name}_small_symbolic"

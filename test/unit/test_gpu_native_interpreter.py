@@ -17,8 +17,8 @@ from lamina.targets.gpu.checking_driver import CheckingDriver
 from lamina.targets.gpu.launcher import Program
 from support import models
 from support.gpu_products import compile_scheduled, traced
-from test_gpu_interpreter import kinds, run
-from test_gpu_products import Case, edited, product
+from support.interpreted import kinds, run_kernel
+from support.product_cases import Case, edited, product
 
 SMALL = edited(block=(32, 32, 32), warp=(32, 16))
 
@@ -43,6 +43,7 @@ PRODUCTS: Mapping[str, tuple[str, Case, Mapping[str, Any]]] = {
     "bf16, transposed": ("ptx:sm_80", product(40, 64, 24, "bf16", turn=(True, True)), {"edit": SMALL}),
     "odd sizes": ("ptx:sm_80", product(19, 37, 21, "f16"), {"edit": SMALL}),
     "tf32": ("ptx:sm_80", product(40, 48, 24, "f32"), {"tf32": True}),
+    "f64": ("ptx:sm_90", product(40, 48, 24, "f64"), {}),
     "sm_75": ("ptx:sm_75", product(40, 48, 24, "f16"), {}),
     "mfma f16": ("amdgcn:gfx90a", product(40, 48, 24, "f16"), {}),
     "mfma f32": ("amdgcn:gfx90a", product(40, 48, 24, "f32"), {}),
@@ -128,7 +129,7 @@ gpu.module @kernels {
 
 def test_copies_of_fewer_elements_give_zeros() -> None:
     x, y = np.arange(128, dtype=np.float32), np.full(128, np.nan, np.float32)
-    assert not run(COPY, 1, 32, [x, y])
+    assert not run_kernel(COPY, 1, 32, [x, y])
     expected = x.reshape(32, 4) * [1, 1, 0, 0]
     np.testing.assert_array_equal(y, expected.ravel())
 
@@ -142,7 +143,7 @@ def test_copies_of_fewer_elements_give_zeros() -> None:
     ],
 )
 def test_mistakes_with_copies(change: tuple[str, str], message: str) -> None:
-    findings = run(COPY.replace(*change), 1, 32, [np.zeros(128, np.float32), np.full(128, np.nan, np.float32)])
+    findings = run_kernel(COPY.replace(*change), 1, 32, [np.zeros(128, np.float32), np.full(128, np.nan, np.float32)])
     assert kinds(findings) == {"race"} and message in findings[0].message
 
 
@@ -150,12 +151,12 @@ def test_two_copies_to_one_place() -> None:
     """The second begins while the first may go on; so does a store."""
     twice = COPY.replace("%g = nvgpu", "%b = nvgpu.device_async_copy %x[%c0], %s[%i], 4 {bypassL1} : memref<?xf32> to "
                          "memref<128xf32, #gpu.address_space<workgroup>>\n%g = nvgpu")  # fmt: skip
-    (finding,) = run(twice, 1, 32, [np.zeros(128, np.float32), np.full(128, np.nan, np.float32)])
+    (finding,) = run_kernel(twice, 1, 32, [np.zeros(128, np.float32), np.full(128, np.nan, np.float32)])
     assert finding.kind == "race" and "copies to byte 0" in finding.message
 
 
 def test_reads_of_copies_outside_of_the_source() -> None:
-    findings = run(COPY, 1, 32, [np.zeros(120, np.float32), np.full(128, np.nan, np.float32)])
+    findings = run_kernel(COPY, 1, 32, [np.zeros(120, np.float32), np.full(128, np.nan, np.float32)])
     assert "out of bounds" in kinds(findings) and findings[0].op == "nvgpu.device_async_copy"
 
 
@@ -180,9 +181,9 @@ gpu.module @kernels {
 
 def test_lanes_that_do_not_come_to_a_product() -> None:
     x = np.zeros(32, np.float32)
-    assert not run(PRODUCT.replace("OPEN", "").replace("CLOSE", ""), 1, 32, [x])
+    assert not run_kernel(PRODUCT.replace("OPEN", "").replace("CLOSE", ""), 1, 32, [x])
     np.testing.assert_array_equal(x, 32.5)
-    findings = run(PRODUCT.replace("OPEN", "scf.if %some {").replace("CLOSE", "}"), 1, 32, [x])
+    findings = run_kernel(PRODUCT.replace("OPEN", "scf.if %some {").replace("CLOSE", "}"), 1, 32, [x])
     assert kinds(findings) == {"divergence"} and "24 of 32 lanes come to a product" in findings[0].message
     with pytest.raises(LaminaError, match="takes whole warps of 32 threads, a block has 16"):
-        run(PRODUCT.replace("OPEN", "").replace("CLOSE", ""), 1, 16, [x])
+        run_kernel(PRODUCT.replace("OPEN", "").replace("CLOSE", ""), 1, 16, [x])

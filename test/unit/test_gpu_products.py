@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -23,129 +22,11 @@ from lamina.dialects.hardware.gpu_target import parse_gpu_target
 from lamina.lowering.to_gpu_text import print_kernels
 from lamina.lowering.to_gpu_text.code_generation import generate
 from lamina.passes.hardware.gpu.product_schedule import ProductSchedule
+from lamina.targets.gpu.ptxas import assemble_package
 from support.gpu_products import compile_scheduled, traced
-from support.opencl import run_package, run_packages, runtime_folder
-from test_gpu import PTXAS
-
-needs_opencl = pytest.mark.skipif(runtime_folder() is None, reason="no OpenCL CPU runtime (PyPI: intel-opencl-rt)")
-needs_ptxas = pytest.mark.skipif(PTXAS is None, reason="no ptxas (PyPI: nvidia-cuda-nvcc)")
-
-DTYPES: Mapping[str, Any] = {"f32": np.float32, "f16": np.float16, "bf16": ml_dtypes.bfloat16, "f64": np.float64}
-ROUNDING = {"f32": 2.0**-24, "f16": 2.0**-11, "bf16": 2.0**-8, "f64": 2.0**-53}
-TF32 = 2.0**-11
-
-
-@dataclass
-class Case:
-    """Arrays by name, the function of them, and what is expected of it in f64.
-
-    `magnitude`: the sum of the absolute terms; `rounded`: of the values that are rounded to the type on the way, which
-    are the product and its sum with the bias.
-    """
-
-    function: Callable[..., Any]
-    feeds: Mapping[str, np.ndarray]
-    expected: np.ndarray
-    magnitude: np.ndarray
-    rounded: np.ndarray
-    dtype: str
-    depth: int
-
-    @property
-    def specs(self) -> list[Any]:
-        return [lamina.spec(array.shape, self.dtype, name=name) for name, array in self.feeds.items()]
-
-    def check(self, found: np.ndarray, tf32: bool = False) -> None:
-        value = found.view(DTYPES[self.dtype]).reshape(self.expected.shape).astype(np.float64)
-        accumulated = (self.depth + 4) * ROUNDING["f64" if self.dtype == "f64" else "f32"] + (3 * TF32 if tf32 else 0)
-        bound = self.magnitude * accumulated + self.rounded * 1.01 * ROUNDING[self.dtype] + 1e-30
-        # Subnormal results of 16-bit types have fewer bits.
-        assert (np.abs(value - self.expected) <= bound + (1e-7 if self.dtype == "f16" else 0)).all()
-
-
-def random_array(shape: Sequence[int], dtype: str, seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal(shape).astype(DTYPES[dtype])
-
-
-def wide(array: np.ndarray) -> np.ndarray:
-    return array.astype(np.float64)
-
-
-def product(m: int, k: int, n: int, dtype: str, batch: Sequence[int] = (), turn: tuple[bool, bool] = (False, False)):
-    """relu(a @ b + c); `turn`: factors come transposed."""
-    a = random_array((*batch, k, m) if turn[0] else (*batch, m, k), dtype, m)
-    b = random_array((*batch, n, k) if turn[1] else (*batch, k, n), dtype, n + 1)
-    c = random_array((n,), dtype, k + 2)
-
-    def swapped(x: Any) -> Any:
-        axes = [*range(len(batch)), len(batch) + 1, len(batch)]
-        return x.transpose(*axes)
-
-    def function(a: Any, b: Any, c: Any) -> Any:
-        left, right = (swapped(x) if turned else x for x, turned in zip((a, b), turn, strict=True))
-        return ops.relu(ops.matmul(left, right) + c)
-
-    left, right = (np.swapaxes(wide(x), -1, -2) if turned else wide(x) for x, turned in zip((a, b), turn, strict=True))
-    total = left @ right
-    magnitude = np.abs(left) @ np.abs(right) + np.abs(wide(c))
-    rounded = np.abs(total) + np.abs(total + wide(c))
-    return Case(function, {"a": a, "b": b, "c": c}, np.maximum(total + wide(c), 0), magnitude, rounded, dtype, k)
-
-
-def unfolded(x: np.ndarray, window: Sequence[int], stride: Sequence[int], dilation: Sequence[int], padding: int):
-    """Every window of x (batch, features, height, width): (batch, height, width, features, taps)."""
-    padded = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
-    spans = [(taps - 1) * step + 1 for taps, step in zip(window, dilation, strict=True)]
-    views = np.lib.stride_tricks.sliding_window_view(padded, spans, (2, 3))
-    return views[:, :, :: stride[0], :: stride[1], :: dilation[0], :: dilation[1]]
-
-
-def convolution(
-    shape: Sequence[int],
-    kernel: Sequence[int],
-    dtype: str = "f32",
-    stride: tuple[int, int] = (1, 1),
-    dilation: tuple[int, int] = (1, 1),
-    padding: int = 0,
-    groups: int = 1,
-):
-    """A convolution with bias and relu; the expectation in NumPy, by windows."""
-    x, w = random_array(shape, dtype, 1), random_array(kernel, dtype, 2)
-    bias = random_array((kernel[0],), dtype, 3)
-
-    def function(x: Any, w: Any, bias: Any) -> Any:
-        return ops.relu(ops.conv(x, w, bias, stride=stride, dilation=dilation, padding=padding, groups=groups))
-
-    def sums(x: np.ndarray, w: np.ndarray, bias: np.ndarray) -> np.ndarray:
-        parts = []
-        for own, rows in zip(np.split(x, groups, 1), np.split(w, groups, 0), strict=True):
-            windows = unfolded(own, kernel[2:], stride, dilation, padding)
-            parts.append(np.einsum("nchwij,ocij->nohw", windows, rows))
-        return np.concatenate(parts, 1) + bias[:, None, None]
-
-    total = sums(wide(x), wide(w), wide(bias))
-    magnitude = sums(np.abs(wide(x)), np.abs(wide(w)), np.abs(wide(bias)))
-    rounded = np.abs(total - wide(bias)[:, None, None]) + np.abs(total)
-    depth = int(np.prod(kernel[1:]))
-    return Case(function, {"x": x, "w": w, "bias": bias}, np.maximum(total, 0), magnitude, rounded, dtype, depth)
-
-
-def run(cases: Sequence[tuple[Case, Mapping[str, Any]]], folder: Path) -> list[list[ProductSchedule]]:
-    """Compile cases with what `compile_scheduled` takes, run all in one process, and check them; their schedules."""
-    jobs, used = [], []
-    for number, (case, options) in enumerate(cases):
-        options = {"schedule_target": "spirv", "target": "spirv", **options}
-        module, context = traced(case.function, *case.specs)
-        used.append(compile_scheduled(module, context, folder / str(number), **options)[0])
-        jobs.append((folder / str(number), dict(case.feeds)))
-    for (case, options), results in zip(cases, run_packages(jobs, folder), strict=True):
-        (found,) = results.values()
-        case.check(found, tf32=bool(options.get("tf32")))
-    return used
-
-
-def edited(**changes: Any) -> Callable[[ProductSchedule], ProductSchedule]:
-    return lambda schedule: replace(schedule, **changes)
+from support.marks import PTXAS, needs_opencl, needs_ptxas
+from support.opencl import run_package
+from support.product_cases import Case, convolution, edited, product, random_array, run_cases, wide
 
 
 @needs_opencl
@@ -159,7 +40,7 @@ def test_defaults_of_all_types(tmp_path: Path):
         (product(1, 300, 70, "f32"), {}),
         (product(128, 128, 256, "f32"), {}),
     ]
-    run(cases, tmp_path)
+    run_cases(cases, tmp_path)
 
 
 @needs_opencl
@@ -167,7 +48,7 @@ def test_batches_and_transposed_factors(tmp_path: Path):
     turns = [(False, True), (True, False), (True, True)]
     cases = [(product(36, 20, 44, "f32", turn=turn), {}) for turn in turns]
     cases += [(product(17, 24, 40, "f16", batch=(2, 3), turn=turn), {}) for turn in turns]
-    run(cases, tmp_path)
+    run_cases(cases, tmp_path)
 
 
 @needs_opencl
@@ -181,7 +62,7 @@ def test_emulated_fragments_of_16_bits(dtype: str, tmp_path: Path):
         (product(48, 32, 24, dtype, turn=(True, True)), {**sm_80, "edit": small}),
         (product(19, 37, 21, dtype), {**sm_80, "edit": small}),
     ]
-    aligned, turned, odd = (one[0] for one in run(cases, tmp_path))
+    aligned, turned, odd = (one[0] for one in run_cases(cases, tmp_path))
     assert aligned.asynchronous and turned.asynchronous and not odd.asynchronous
     assert aligned.fragment == turned.fragment == odd.fragment == (16, 8, 16)
 
@@ -193,8 +74,39 @@ def test_emulated_fragments_of_tf32_and_of_an_older_target(tmp_path: Path):
         (product(40, 48, 24, "f32", turn=(True, True)), {"schedule_target": "ptx:sm_80", "tf32": True}),
         (product(40, 48, 24, "f16"), {"schedule_target": "ptx:sm_75"}),
     ]
-    fragments = [one[0].fragment for one in run(cases, tmp_path)]
+    fragments = [one[0].fragment for one in run_cases(cases, tmp_path)]
     assert fragments == [(16, 8, 8)] * 3
+
+
+@needs_opencl
+def test_emulated_fragments_of_f64(tmp_path: Path):
+    """m8n8k4: all layouts of shared memory, several blocks of the depth, parts of a sum, a convolution."""
+    sm_80 = {"schedule_target": "ptx:sm_80"}
+    cases = [
+        (product(40, 48, 24, "f64"), sm_80),
+        (product(33, 38, 21, "f64"), {**sm_80, "edit": edited(block=(16, 16, 8), warp=(8, 16))}),
+        (product(24, 20, 36, "f64", batch=(2,), turn=(True, True)), sm_80),
+        (product(64, 130, 64, "f64"), {**sm_80, "edit": edited(split=2)}),
+        (convolution((1, 8, 9, 9), (16, 8, 3, 3), "f64", padding=1), sm_80),
+    ]
+    assert [one[0].fragment for one in run_cases(cases, tmp_path)] == [(8, 8, 4)] * len(cases)
+
+
+@needs_ptxas
+@pytest.mark.parametrize("architecture", ["sm_80", "sm_90a", "sm_100"])
+def test_native_f64_is_assembled(architecture: str, tmp_path: Path):
+    for rows, depth, columns in ((4096, 4096, 4096), (512, 512, 512), (100, 70, 90)):
+        model = lamina.trace(
+            lambda a, b, c: ops.relu(a @ b + c),
+            lamina.spec((rows, depth), "f64", name="a"),
+            lamina.spec((depth, columns), "f64", name="b"),
+            lamina.spec((columns,), "f64", name="c"),
+        )
+        manifest = api.compile_for_gpu(model.module, model.context, tmp_path, f"ptx:{architecture}")
+        (usage,) = assemble_package(tmp_path, manifest)
+        text = (tmp_path / manifest["kernels"][0]["file"]).read_text()
+        assert "mma.sync.aligned.m8n8k4.row.col.f64.f64.f64.f64" in text and "cp.async.c" in text
+        assert usage.spill_stores == 0 and usage.registers <= 140, usage
 
 
 @needs_opencl
@@ -207,7 +119,7 @@ def test_convolutions(tmp_path: Path):
         (convolution((1, 8, 12, 12), (16, 8, 3, 3), "f16", padding=1), {"schedule_target": "ptx:sm_80"}),
         (convolution((1, 64, 6, 6), (8, 64, 3, 3)), {}),
     ]
-    used = run(cases, tmp_path)
+    used = run_cases(cases, tmp_path)
     assert used[0][0].depth == ("kh", "kw", "c") and used[0][0].rows == ("n", "h", "w")
     assert used[4][0].fragment == (16, 8, 16)
     assert used[5][0].split > 1
@@ -222,7 +134,7 @@ def test_split_sums(tmp_path: Path):
         (product(16, 128, 16, "f16", batch=(2,)), {"edit": edited(split=2)}),
         (product(16, 130, 24, "f16"), {"schedule_target": "ptx:sm_80", "edit": edited(split=2)}),
     ]
-    run(cases, tmp_path)
+    run_cases(cases, tmp_path)
 
 
 @needs_opencl
@@ -281,7 +193,7 @@ def scheduled_products(draw: st.DrawFn) -> tuple[Case, Mapping[str, Any]]:
 @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cases=st.lists(scheduled_products(), min_size=3, max_size=5))
 def test_any_schedule_gives_the_right_numbers(cases: list[tuple[Case, Mapping[str, Any]]], tmp_path_factory: Any):
-    run(cases, tmp_path_factory.mktemp("products"))
+    run_cases(cases, tmp_path_factory.mktemp("products"))
 
 
 NATIVE = ("mma.sync", "ldmatrix", "cp.async.c", "ld.global.v4", "ld.shared.v4")
@@ -376,7 +288,7 @@ def test_impossible_schedules_are_refused(changes: Mapping[str, Any], message: s
     shape = {"block": (128, 128, 8), "tile": (8, 8), "split": 1}
     with pytest.raises(LaminaError, match=message) as caught:
         compile_scheduled(module, context, tmp_path, "ptx:sm_80", edit=edited(**{**shape, **changes}))
-    assert caught.value.where is not None and "test_gpu_products.py" in caught.value.where
+    assert caught.value.where is not None and "product_cases.py" in caught.value.where
 
 
 UNSELECTABLE = """

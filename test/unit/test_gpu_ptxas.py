@@ -16,8 +16,7 @@ from lamina.passes.hardware import expand_math
 from lamina.targets.gpu.ptxas import assemble, assemble_package, find_ptxas, table
 from lamina.tools.lamina_main import main
 from support import models
-
-needs_ptxas = pytest.mark.skipif(find_ptxas() is None, reason="no ptxas (PyPI: nvidia-cuda-nvcc)")
+from support.marks import needs_ptxas
 
 FUNCTIONS = {
     "softmax": lambda x: ops.softmax(x),

@@ -25,11 +25,10 @@ from lamina.dialects.hardware.nvgpu_types import bytes_of_element
 from lamina.dialects.hardware.nvgpu_warpgroup import GenerateDescriptorOp, WarpgroupMmaOp
 from lamina.dialects.loop import arith, memref, scf
 from support.gpu_products import outlined, traced
-from test_gpu_products import product
-from test_gpu_warpgroups import warpgroups
+from support.product_cases import product, warpgroups
 
-DEPTH = 64
-"""Elements of the depth of a stage."""
+WARP, DEPTH = 32, 64
+"""Threads of a warp, elements of the depth of a stage."""
 
 Turn = Generator[Callable[[], bool], None, None]
 """What a thread does: it goes on where what it yields is true."""
@@ -83,24 +82,27 @@ class Stage:
 
 
 class Ring:
-    """One block: the first thread of each warpgroup, and copies that may come at any time after they began."""
+    """One block: the first thread of each warp, and copies that may come at any time after they began.
+
+    A warp's products are over for itself alone: no warp learns from its own `wgmma.wait_group` what others have read.
+    """
 
     def __init__(self, function: gpu.FuncOp, seed: int):
         self.function, self.random = function, random.Random(seed)
-        self.groups = function.threads // 128
+        self.warps = function.threads // WARP
         self.barriers: dict[tuple[SSAValue, int], Barrier] = {}
         self.stages: dict[tuple[SSAValue, int], Stage] = {}
         self.copies: list[Callable[[], None]] = []
-        self.met = [0] * self.groups
-        self.products = [0] * self.groups
-        """By warpgroup, how many products it has begun."""
+        self.met = [0] * self.warps
+        self.products = [0] * self.warps
+        """By warp, how many products it has begun."""
 
     def run(self) -> None:
         """Let one thread, or one copy, go on at a time until all are through; a deadlock is an AssertionError."""
-        turns = [self.block(self.function.body.block, {}, group) for group in range(self.groups)]
+        turns = [self.block(self.function.body.block, {}, warp) for warp in range(self.warps)]
         waiting = [next(turn, None) for turn in turns]
         while True:
-            able = [group for group, may in enumerate(waiting) if may is not None and may()]
+            able = [warp for warp, may in enumerate(waiting) if may is not None and may()]
             choices = [*able, *([-1] if self.copies else [])]
             if not choices:
                 break
@@ -109,23 +111,23 @@ class Ring:
                 self.copies.pop(self.random.randrange(len(self.copies)))()
             else:
                 waiting[chosen] = next(turns[chosen], None)
-        assert waiting == [None] * self.groups, "deadlock"
+        assert waiting == [None] * self.warps, "deadlock"
         assert all(not one.coming for one in self.stages.values())
 
-    def block(self, block: Block, values: dict[SSAValue, Any], group: int) -> Turn:
+    def block(self, block: Block, values: dict[SSAValue, Any], warp: int) -> Turn:
         """The ops of a block, as far as the sums are read."""
         for op in block.ops:
             if op.name == "builtin.unrealized_conversion_cast":
                 return
-            yield from self.op(op, values, group)
+            yield from self.op(op, values, warp)
 
-    def op(self, op: Operation, values: dict[SSAValue, Any], group: int) -> Turn:
+    def op(self, op: Operation, values: dict[SSAValue, Any], warp: int) -> Turn:
         given = [values.get(one) for one in op.operands]
         match op:
             case arith.ConstantOp():
                 values[op.result] = op.value.value.data if isinstance(op.value, IntegerAttr) else None
             case gpu.ThreadIdOp():
-                values[op.result] = 128 * group
+                values[op.result] = WARP * warp
             case gpu.BlockIdOp():
                 values[op.result] = 0
             case arith.CmpiOp():
@@ -135,15 +137,15 @@ class Ring:
                 values[op.results[0]] = NUMBERS[op.name](*given)
             case scf.IfOp():
                 if given[0]:
-                    yield from self.block(op.true_region.block, values, group)
+                    yield from self.block(op.true_region.block, values, warp)
             case scf.ForOp():
                 lower, upper, step = given[:3]
                 for number in range(lower, upper, step):
                     values[op.body.block.args[0]] = number
-                    yield from self.block(op.body.block, values, group)
+                    yield from self.block(op.body.block, values, warp)
             case gpu.BarrierOp():
-                self.met[group] += 1
-                number = self.met[group]
+                self.met[warp] += 1
+                number = self.met[warp]
                 yield lambda: all(one >= number for one in self.met)
             case memref.SubviewOp():
                 offsets = iter(op.offsets)
@@ -155,7 +157,7 @@ class Ring:
                 yield from self.communicate(op, values)
             case WarpgroupMmaOp():
                 yield lambda: True
-                self.multiply(op, [values[op.a], values[op.b]], group)
+                self.multiply(op, [values[op.a], values[op.b]], warp)
             case _:
                 pass
 
@@ -186,7 +188,7 @@ class Ring:
         depth = values[op.coordinates[0 if buffer is self.function.workgroup[0] else 1]]
         if stage.depth != depth:
             assert not stage.readers and not stage.coming, f"stage {slot} is overwritten"
-            stage.depth, stage.readers = depth, set(range(self.groups))
+            stage.depth, stage.readers = depth, set(range(self.warps))
         stage.coming += 1
         part = map_type(op.map).box
         size = prod(part.get_shape()) * bytes_of_element(part.get_element_type())
@@ -197,18 +199,18 @@ class Ring:
 
         self.copies.append(come)
 
-    def multiply(self, op: WarpgroupMmaOp, factors: Sequence[tuple[SSAValue, int]], group: int) -> None:
+    def multiply(self, op: WarpgroupMmaOp, factors: Sequence[tuple[SSAValue, int]], warp: int) -> None:
         """Begin a product; that before the last `waitGroup` is over, and has read its stage."""
-        number = self.products[group]
+        number = self.products[warp]
         for key in factors:
             stage = self.stages[key]
             assert stage.depth == number * DEPTH and not stage.coming, f"product {number} reads {stage}"
-            assert group in stage.readers
-        self.products[group] += 1
+            assert warp in stage.readers
+        self.products[warp] += 1
         over = (number - op.pending) * DEPTH
         for stage in self.stages.values():
             if stage.depth is not None and stage.depth <= over:
-                stage.readers.discard(group)
+                stage.readers.discard(warp)
 
 
 @pytest.mark.parametrize("groups", [1, 2])
@@ -224,4 +226,4 @@ def test_rings_neither_stop_nor_overwrite(stages: int, groups: int):
         for seed in range(5):
             ring = Ring(kernel, seed)
             ring.run()
-            assert ring.products == [steps] * groups
+            assert ring.products == [steps] * 4 * groups

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,6 @@ from lamina.dialects.hardware.nvgpu_types import swizzled_chunk
 from lamina.lowering.to_gpu_text import print_kernels
 from lamina.lowering.to_gpu_text.code_generation import generate
 from lamina.parser import parse_text
-from lamina.passes.hardware.gpu.product_schedule import ProductSchedule
 from lamina.targets.gpu.checking_driver import CheckingDriver
 from lamina.targets.gpu.cuda import CudaDriver
 from lamina.targets.gpu.driver import TensorMap, plain_arguments
@@ -32,73 +30,23 @@ from lamina.targets.gpu.launcher import Program
 from lamina.targets.gpu.ptxas import find_ptxas
 from support.fake_cuda import FakeCuda
 from support.gpu_products import compile_scheduled, traced
-from support.opencl import run_packages, runtime_folder
-from test_gpu_products import Case, product, random_array, wide
-
-needs_opencl = pytest.mark.skipif(runtime_folder() is None, reason="no OpenCL CPU runtime (PyPI: intel-opencl-rt)")
-needs_ptxas = pytest.mark.skipif(find_ptxas() is None, reason="no ptxas (PyPI: nvidia-cuda-nvcc)")
-
-
-def warpgroups(
-    block: tuple[int, int], warp: tuple[int, int], stages: int = 2, split: int = 1, each: int = 2
-) -> Callable[[ProductSchedule], ProductSchedule]:
-    """A schedule by warpgroups for blocks of any size, `each` bytes an element."""
-    return lambda given: replace(
-        given,
-        block=(*block, 128 // each),
-        warp=warp,
-        fragment=(64, warp[1], 32 // each),
-        instruction="wgmma",
-        vector=(16 // each, 16 // each),
-        row_padding=0,
-        swizzle=False,
-        stages=stages,
-        asynchronous=True,
-        split=split,
-    )
-
-
-def turned(m: int, k: int, n: int, dtype: str, batch: tuple[int, ...] = ()) -> Case:
-    """a @ transpose(b), both with the depth contiguous."""
-    a, b = random_array((*batch, m, k), dtype, 1), random_array((*batch, n, k), dtype, 2)
-    axes = list(range(len(batch)))
-    dimensions = {
-        "lhs_batching_dimensions": axes,
-        "rhs_batching_dimensions": axes,
-        "lhs_contracting_dimensions": [len(batch) + 1],
-        "rhs_contracting_dimensions": [len(batch) + 1],
-    }
-    left, right = wide(a), np.swapaxes(wide(b), -1, -2)
-    total = left @ right
-    magnitude = np.abs(left) @ np.abs(right)
-    return Case(
-        lambda a, b: ops.dot_general(a, b, **dimensions), {"a": a, "b": b}, total, magnitude, np.abs(total), dtype, k
-    )
-
-
-CASES: list[tuple[Case, dict[str, Any]]] = [
-    (product(64, 64, 64, "f16"), {"edit": warpgroups((64, 64), (64, 64))}),
-    (product(130, 200, 136, "bf16"), {"edit": warpgroups((128, 128), (64, 128), stages=3)}),
-    (product(70, 136, 264, "f16"), {"edit": warpgroups((64, 256), (64, 256), stages=4)}),
-    (product(100, 72, 72, "bf16", batch=(2, 3)), {"edit": warpgroups((64, 128), (64, 64))}),
-    (product(65, 264, 80, "bf16"), {"edit": warpgroups((64, 64), (64, 64), split=3)}),
-    (turned(130, 72, 72, "bf16", batch=(2,)), {"edit": warpgroups((128, 64), (128, 64), stages=3)}),
-    (turned(70, 40, 90, "f32"), {"edit": warpgroups((64, 64), (64, 32), stages=3, each=4), "tf32": True}),
-]
+from support.marks import needs_opencl, needs_ptxas
+from support.opencl import run_packages
+from support.product_cases import WARPGROUP_CASES, product, random_array, turned, warpgroups, wide
 
 
 @needs_opencl
 def test_emulated_warpgroups(tmp_path: Path):
     """Both layouts of the right factor, batches, ragged edges, split sums, one and several warpgroups."""
     jobs = []
-    for number, (case, options) in enumerate(CASES):
+    for number, (case, options) in enumerate(WARPGROUP_CASES):
         module, context = traced(case.function, *case.specs)
         folder = tmp_path / str(number)
         (used,), _ = compile_scheduled(module, context, folder, "ptx:sm_90a", "spirv", **options)
         assert used.instruction == "wgmma"
         assert "xori" in (folder / "host.mlir").read_text()  # chunks are swizzled: no other schedule was taken
         jobs.append((folder, dict(case.feeds)))
-    for (case, options), results in zip(CASES, run_packages(jobs, tmp_path), strict=True):
+    for (case, options), results in zip(WARPGROUP_CASES, run_packages(jobs, tmp_path), strict=True):
         (found,) = results.values()
         case.check(found, tf32=bool(options.get("tf32")))
 

@@ -162,6 +162,11 @@ class ModuleOp(IRDLOperation):
         printer.print_region(self.body)
 
 
+BLOCKS_TOGETHER = "nvvm.minctasm"
+"""On a kernel: how many blocks of threads a processor has at a time, at least. Without it, NVIDIA's assembler may
+rather spill registers than have fewer blocks than it would like."""
+
+
 @irdl_op_definition
 class FuncOp(IRDLOperation):
     """A kernel: `gpu.func @k(%x: memref<4xf32>) workgroup(%s : memref<…>) kernel attributes {…} {… gpu.return}`.

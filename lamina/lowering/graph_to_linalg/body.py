@@ -29,6 +29,7 @@ from lamina.lowering.graph_to_linalg.emitter import (
 from lamina.lowering.graph_to_linalg.indexing import (
     ZERO,
     Divided,
+    Grouped,
     Index,
     Indices,
     Linear,
@@ -82,6 +83,14 @@ class Indexer(ABC):
         if plain is None or (isinstance(size := self.iteration[plain], int) and size <= tile):
             return self.divide(index, tile)
         return Divided(plain, tile), Divided(plain, tile, remainder=True)
+
+    def in_group(self, index: Index, size: int, features: int, within: Linear) -> Index:
+        """Feature `within` of the group of `features` that `index` belongs to, groups of `size` positions."""
+        plain = index.plain_dim if isinstance(index, Linear) else None
+        if plain is not None:
+            return Grouped(plain, size, features, within)
+        group, _ = self.divide(index, size)
+        return self.add(self.multiply(group, features), within)
 
     def subtract_from(self, minuend: Dim, index: Index) -> Index:
         """`minuend - index`."""
@@ -190,7 +199,7 @@ class Body(Scope, Indexer):
         A generic loads its operands unconditionally, so what a branch reads has to be inside without its condition.
         """
         return self.whole is self or all(
-            isinstance(index, Divided) or (self.is_at_least(index, 0) and self.is_at_most(index, size - 1))
+            isinstance(index, Divided | Grouped) or (self.is_at_least(index, 0) and self.is_at_most(index, size - 1))
             for index, size in zip(indices, shape, strict=True)
         )
 
@@ -209,6 +218,10 @@ class Body(Scope, Indexer):
         if isinstance(index, Divided):
             op_type = arith.RemUIOp if index.remainder else arith.DivUIOp
             return self.index_op(op_type, self.index(dim_index(index.dim)), self.constant(index.divisor, INDEX))
+        if isinstance(index, Grouped):
+            group = self.index_op(arith.DivUIOp, self.index(dim_index(index.dim)), self.constant(index.divisor, INDEX))
+            first = self.index_op(arith.MuliOp, group, self.constant(index.factor, INDEX))
+            return self.index_op(arith.AddiOp, first, self.index(index.rest))
         if not isinstance(index, Linear):
             return self.function.size(index)
         total: SSAValue | None = None

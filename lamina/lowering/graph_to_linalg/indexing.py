@@ -90,10 +90,31 @@ class Divided:
         return dim % self.divisor if self.remainder else dim // self.divisor
 
 
-Position: TypeAlias = Linear | Divided
+@dataclass(frozen=True)
+class Grouped:
+    """`dim // divisor * factor + rest`: an input feature of the group that output feature `dim` belongs to."""
+
+    dim: int
+    divisor: int
+    factor: int
+    rest: Linear
+
+    @property
+    def plain_dim(self) -> None:
+        """No iteration dim runs over the axis alone."""
+
+    @property
+    def affine(self) -> AffineExpr:
+        """As an affine expression over the iteration dims."""
+        group = AffineDimExpr(self.dim) // self.divisor
+        first = group if self.factor == 1 else group * self.factor
+        return first if self.rest == Linear() else first + self.rest.affine
+
+
+Position: TypeAlias = Linear | Divided | Grouped
 """What an indexing map holds."""
 
-Index: TypeAlias = Linear | Divided | SSAValue
+Index: TypeAlias = Linear | Divided | Grouped | SSAValue
 Indices: TypeAlias = tuple[Index, ...]
 
 ZERO = Linear()
@@ -126,7 +147,7 @@ def is_operand_map(indices: Indices, shape: Shape, iteration: Shape) -> bool:
     linear position must stay inside it.
     """
     return all(
-        isinstance(index, Divided) or (isinstance(index, Linear) and _spans(index, size, iteration))
+        isinstance(index, Divided | Grouped) or (isinstance(index, Linear) and _spans(index, size, iteration))
         for index, size in zip(indices, shape, strict=True)
     )
 

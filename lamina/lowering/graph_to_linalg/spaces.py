@@ -13,6 +13,7 @@ from typing import TypeAlias
 from xdsl.ir import Operation
 
 from lamina.dialects.graph.dims import Dim, Shape
+from lamina.dialects.hardware.gpu_target import is_for_gpu
 from lamina.lowering.graph_to_linalg.body import Indexer
 from lamina.lowering.graph_to_linalg.emitter import FunctionScope
 from lamina.lowering.graph_to_linalg.indexing import ZERO, Index, Indices, Linear, dim_index
@@ -135,6 +136,10 @@ def convolution_space(function: FunctionScope, op: Operation) -> Space:
     group_features, outputs = kernel[kernel_input], kernel[kernel_output]
     depthwise = groups > 1 and outputs == groups
 
+    # Kernels take panels of whole groups: on a CPU vectors along their outputs (`passes/tensor/schedules/groups.py`).
+    last = len(result) - 1
+    in_panels = is_for_gpu(op) or last == kernel_output == integer(op, "output_feature_dimension")
+
     spatial = spatial_names(len(strides))
     feature = "g" if depthwise else "o"
     output_names = {integer(op, "output_batch_dimension"): "n", integer(op, "output_feature_dimension"): feature}
@@ -149,6 +154,10 @@ def convolution_space(function: FunctionScope, op: Operation) -> Space:
         within = at.get("c", ZERO)
         if groups == 1:
             read_feature: Index = within
+        elif depthwise and group_features == 1:
+            read_feature = at[feature]
+        elif in_panels and not depthwise and isinstance(group_features, int) and isinstance(outputs, int):
+            read_feature = indexer.in_group(at[feature], outputs // groups, group_features, within)
         elif depthwise:
             read_feature = indexer.add(indexer.multiply(at[feature], group_features), within)
         else:
@@ -165,7 +174,6 @@ def convolution_space(function: FunctionScope, op: Operation) -> Space:
             tuple(kernel_at[axis] for axis in range(len(kernel))),
         )
 
-    last = len(result) - 1
     contiguous = (
         kernel_output == last if output_names[last] == feature else last in output_spatial and input_spatial[-1] == last
     )

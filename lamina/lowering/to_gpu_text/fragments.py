@@ -135,7 +135,8 @@ def mma(printer: FunctionPrinter, op: Operation) -> None:
     name = f"mma.m{m}n{n}k{k}.row.col.{suffix}"
     symbol = _declare(printer, name, result, [type_ for type_, _ in operands])
     listed = ", ".join(f"{type_} {text}" for type_, text in operands)
-    found = printer.value(f"call {result} {symbol}({listed})")
+    # LLVM's declaration does not say so: only together with the whole warp, never in a branch of some lanes.
+    found = printer.value(f"call {result} {symbol}({listed}) convergent")
     values = [printer.value(f"extractvalue {result} {found}, {number}") for number in range(len(results))]
     if results[0].startswith("<"):
         printer.set_parts(op.result, values)

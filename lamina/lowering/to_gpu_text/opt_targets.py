@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO
 
@@ -45,9 +45,8 @@ class SpirvTarget(Target):
         _emit(self.name, "", module, output)
 
 
-def gpu_targets() -> dict[str, Callable[[], type[Target]]]:
-    """The targets by name."""
-    return {"ptx": lambda: PtxTarget, "amdgcn": lambda: AmdgcnTarget, "spirv": lambda: SpirvTarget}
+OPT_TARGETS: Mapping[str, type[Target]] = {one.name: one for one in (PtxTarget, AmdgcnTarget, SpirvTarget)}
+"""The targets by name."""
 
 
 def _emit(kind: str, architecture: str, module: ModuleOp, output: IO[str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
-from xdsl.dialects.builtin import ModuleOp, VectorType
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp, VectorType
 from xdsl.dialects.gpu import DimensionEnum
 from xdsl.ir import Attribute, BlockArgument, Operation, SSAValue
 
@@ -226,6 +226,9 @@ class KernelPrinter(FunctionPrinter):
         print_block(self, function.body.block)
         head = f"define {self.form.convention} void {symbol(name)}({', '.join(parameters)})"
         attributes = self.form.attributes.format(threads=function.threads)
+        together = function.attributes.get(gpu.BLOCKS_TOGETHER)
+        if isinstance(together, IntegerAttr) and self.form.convention == "ptx_kernel":
+            attributes += f' "{gpu.BLOCKS_TOGETHER}"="{together.value.data}"'
         size = f"!reqd_work_group_size !{{i32 {function.threads}, i32 1, i32 1}}"
         text = f"{head} {attributes} {size} {{\n{self.body_text()}\n}}"
         self.module.define(symbol(name), text if self.form.has_bfloat else without_bfloat(text))

@@ -11,8 +11,18 @@ from lamina.lowering.to_llvm_text.types import LANE_BITS
 
 DEFAULT_VECTOR_BITS = 256
 
-BEFORE_FUSED = frozenset({"x86-64", "x86-64-v2"})
-"""CPUs by LLVM's names that have no fused multiply-add, unless the features name it."""
+# fmt: off
+BEFORE_FUSED = frozenset((
+    "amdfam10", "athlon-fx", "athlon64", "athlon64-sse3", "atom", "barcelona", "bonnell", "btver1", "btver2",
+    "core-avx-i", "core2", "corei7", "corei7-avx", "generic", "goldmont", "goldmont-plus", "ivybridge", "k8", "k8-sse3",
+    "lujiazui", "nehalem", "nocona", "opteron", "opteron-sse3", "penryn", "sandybridge", "silvermont", "slm",
+    "tremont", "westmere", "x86-64", "x86-64-v2", "yongfeng",
+))
+# fmt: on
+"""x86-64 CPUs, by LLVM's names, that have no fused multiply-add unless the features name it: a closed set. All other
+architectures' have one."""
+
+X86 = "x86_64"
 
 
 @dataclass(frozen=True)
@@ -45,8 +55,11 @@ class LlvmTarget:
 
 
 def _fuses(fields: DictionaryAttr) -> bool:
-    cpu, features = (
-        value.data if isinstance(value := fields.data.get(name), StringAttr) else "" for name in ("cpu", "features")
+    triple, cpu, features = (
+        value.data if isinstance(value := fields.data.get(name), StringAttr) else ""
+        for name in ("triple", "cpu", "features")
     )
+    if triple and not triple.startswith(X86):
+        return True
     named = features.split(",")
     return "+fma" in named or not (cpu in BEFORE_FUSED or "-fma" in named)

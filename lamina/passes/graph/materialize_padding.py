@@ -19,6 +19,7 @@ from lamina.dialects.graph.data_movement import PadOp, TransposeOp
 from lamina.dialects.graph.properties import integers
 from lamina.dialects.graph.reduction import ReduceWindowOp, identity_of
 from lamina.dialects.graph.types import dtype_of
+from lamina.dialects.hardware.gpu_target import is_for_gpu
 from lamina.passes.base import LaminaPass
 from lamina.passes.graph.infer_types import graph_functions
 from lamina.passes.graph.shape_analysis import tensor_type
@@ -84,7 +85,7 @@ def _is_skipped(op: ConvolutionOp) -> bool:
         all(order == rank - 1 for order in orders)
         and all(step == 1 for step in op.lhs_dilation.get_values())
         and all(width >= 0 for width in op.padding.get_values())
-        and (groups == 1 or groups == outputs == features)
+        and (groups == 1 or groups == outputs == features or groups < outputs or is_for_gpu(op))
         and isinstance(tensor_type(op.result.type).get_element_type(), Float32Type | Float64Type)
         and not (isinstance(op.lhs.owner, TransposeOp) and 0 <= features <= FEW_FEATURES)
     )

@@ -14,9 +14,11 @@ from xdsl.pattern_rewriter import PatternRewriter, RewritePattern, op_type_rewri
 from lamina.dialects.graph.convolution import ConvolutionOp
 from lamina.dialects.graph.data_movement import ConcatenateOp, SliceOp
 from lamina.dialects.graph.properties import integer
+from lamina.dialects.hardware.gpu_target import is_for_gpu
 from lamina.passes.base import LaminaPass
 from lamina.passes.graph.rewriting import rewrite
 from lamina.passes.graph.shape_analysis import shape_of_type
+from lamina.passes.registers import is_for_cpu
 
 MAX_PARTS = 8
 """Beyond it the copies of the parts, and the many small kernels, cost more than scalar loops."""
@@ -33,8 +35,9 @@ class SplitGroupsPass(LaminaPass):
                                                             %y = graph.concatenate %y0, %y1
     ```
 
-    Depthwise convolutions stay, and so do those with more than 8 groups, which are computed by scalar loops. Groups are
-    never joined by weights that are 0 between them: infinities and NaN would go from one group to another.
+    Depthwise convolutions stay, and so do those with more than 8 groups, and all of them for CPUs and GPUs, where one
+    kernel has all groups. Groups are never joined by weights that are 0 between them: infinities and NaN would go from
+    one group to another.
     """
 
     name = "split-groups"
@@ -43,7 +46,8 @@ class SplitGroupsPass(LaminaPass):
     counters: ClassVar[Mapping[str, str]] = {"convolutions": "convolutions split"}
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        rewrite(op, (SplitGroups(self),))
+        if not is_for_cpu(op):
+            rewrite(op, (SplitGroups(self),))
 
 
 @dataclass
@@ -57,7 +61,7 @@ class SplitGroups(RewritePattern):
         groups = op.feature_group_count.value.data
         kernel = shape_of_type(op.rhs.type)
         features, outputs = kernel[op.kernel_order.second], kernel[op.kernel_order.first]
-        if not 1 < groups <= MAX_PARTS or outputs <= groups or features < 1:
+        if not 1 < groups <= MAX_PARTS or outputs <= groups or features < 1 or is_for_gpu(op):
             return
         count = outputs // groups
         parts: list[ConvolutionOp] = []

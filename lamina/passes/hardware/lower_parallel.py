@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from xdsl.context import Context
 from xdsl.dialects import func
 from xdsl.dialects.builtin import IndexType, IntegerAttr, ModuleOp
-from xdsl.ir import Block, Operation, SSAValue
+from xdsl.ir import Block, Operation
 
-from lamina.dialects.hardware import ParallelForOp
+from lamina.dialects.hardware.cpu import ParallelForOp
 from lamina.dialects.loop import arith, scf
 from lamina.passes.base import LaminaPass
-from lamina.passes.loop.emitter import Constants, Emitter, Index
+from lamina.passes.loop.emitter import Constants, Emitter, Index, delinearized
 
 GRAIN = "lamina.grain"
 """On `scf.forall`: iterations of the flattened space that one thread takes at a time (1 when left out)."""
@@ -75,7 +74,7 @@ def _lower(nest: scf.ForallOp, constants: Constants) -> None:
     total = emitter.index(emitter.product(counts))
     body = Block(arg_types=[INDEX])
     inner = emitter.nested(body)
-    indices = _delinearized(inner, body.args[0], counts)
+    indices = delinearized(inner, body.args[0], counts)
     for argument, index, (lower, _, step) in zip(nest.body.block.args, indices, axes, strict=True):
         argument.replace_all_uses_with(inner.index(inner.add(lower, inner.multiply(index, step))))
     for op in list(nest.body.block.ops):
@@ -100,19 +99,3 @@ def _count(emitter: Emitter, lower: Index, upper: Index, step: Index) -> Index:
     if isinstance(step, int):
         return emitter.ceil_divide(extent, step)
     return emitter.value(arith.CeilDivSIOp(emitter.index(extent), step))
-
-
-def _delinearized(emitter: Emitter, flat: SSAValue, counts: Sequence[Index]) -> list[Index]:
-    """The position along every axis of iteration number `flat`."""
-    indices: list[Index] = []
-    rest = flat
-    for position, count in enumerate(reversed(counts)):
-        if position == len(counts) - 1:
-            indices.append(rest)
-        elif count == 1:
-            indices.append(0)
-        else:
-            size = emitter.index(count)
-            indices.append(emitter.computed(arith.RemUIOp, (rest, size), INDEX))
-            rest = emitter.computed(arith.DivUIOp, (rest, size), INDEX)
-    return indices[::-1]

@@ -391,3 +391,19 @@ def splat_attribute(value: Attribute, type_: AnyVector) -> Attribute:
 def vector_of(shape: Sequence[int], element_type: Attribute) -> AnyVector:
     """A vector type."""
     return VectorType(element_type, shape)
+
+
+def delinearized(emitter: Emitter, flat: SSAValue, counts: Sequence[Index]) -> list[Index]:
+    """The position along every axis of number `flat`; the last axis varies fastest."""
+    indices: list[Index] = []
+    rest = flat
+    for number, count in enumerate(reversed(counts)):
+        if number == len(counts) - 1:
+            indices.append(rest)
+        elif count == 1:
+            indices.append(0)
+        else:
+            size = emitter.index(count)
+            indices.append(emitter.computed(arith.RemUIOp, (rest, size), INDEX))
+            rest = emitter.computed(arith.DivUIOp, (rest, size), INDEX)
+    return indices[::-1]

@@ -99,6 +99,12 @@ def device_of(value: object) -> tuple[int, int] | None:
     return int(kind), int(number)
 
 
+def is_on_device(value: object) -> bool:
+    """Whether a value is an array in memory that NumPy cannot read."""
+    found = device_of(value)
+    return found is not None and found[0] not in HOST_DEVICES
+
+
 def device_text(device: tuple[int, int]) -> str:
     """`cuda:0`."""
     return f"{DEVICE_NAMES.get(device[0], f'device type {device[0]}')}:{device[1]}"

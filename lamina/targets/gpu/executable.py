@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -48,10 +49,14 @@ class GpuExecutable:
         """Run; `on_device` asks for results on the device, or on the host, whatever the inputs are."""
         given = values if self._trees is None else self._leaves(values, named)
         ordered = self.program.signature.order(given, {} if self._trees is not None else named)
-        results = tuple(self.program.call(ordered, stream=stream_number(stream), on_device=on_device))
+        results = tuple(self.call(ordered, stream=stream, on_device=on_device))
         if self._trees is None or self._trees[1].is_leaf:
             return results
         return self._trees[1].unflatten(results)
+
+    def call(self, values: Sequence[object], *, stream: object = None, on_device: bool | None = None) -> Sequence[Any]:
+        """Run on one value per input, the leaves of trees: one array per output."""
+        return self.program.call(values, stream=stream_number(stream), on_device=on_device)
 
     def _leaves(self, values: Sequence[object], named: Mapping[str, object]) -> list[object]:
         """The arrays of one tree per parameter; raises LaminaError for a tree of another structure."""
@@ -77,8 +82,14 @@ def driver_for(target: Mapping[str, Any], device: int = 0) -> Driver:
     if kind == "ptx":
         return CudaDriver(device)
     if kind == "spirv":
-        return OpenClDriver()
+        return _opencl_driver()
     raise LaminaError(
         f"there is no driver for {kind}: kernels are compiled, not run",
         hints=(f"lamina compile MODEL --target {kind} -o DIR writes the kernels and how to launch them",),
     )
+
+
+@cache
+def _opencl_driver() -> OpenClDriver:
+    """One for all programs, so that the arrays of one are memory of the others."""
+    return OpenClDriver()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 import os
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +20,48 @@ SUCCESS = 0
 MEMORY_READ_WRITE_FINE_GRAINED = (1 << 0) | (1 << 10)
 ALIGNMENT = 128
 DLPACK_OPENCL = 4
+LOADER, RUNTIME = "libOpenCL.so", "libintelocl.so"
+RUNTIMES = "OCL_ICD_FILENAMES"
+"""The variable that tells the loader of runtimes besides those that the system lists."""
+
+
+def installed_runtime() -> Path | None:
+    """The folder of PyPI's intel-opencl-rt in this environment, None where it is not installed."""
+    folder = Path(sys.prefix) / "lib"
+    return folder if (folder / LOADER).exists() and (folder / RUNTIME).exists() else None
+
+
+@contextmanager
+def _runtime_of(folder: Path | None) -> Generator[None]:
+    """While the loader looks for runtimes, it is told of the one in a folder."""
+    if folder is None or RUNTIMES in os.environ:
+        yield
+        return
+    os.environ[RUNTIMES] = os.fspath(folder / RUNTIME)
+    try:
+        yield
+    finally:
+        del os.environ[RUNTIMES]
 
 
 class OpenClDriver:
     """One device: memory that host and device share, kernels that run one after the other.
 
-    `library` is the path of OpenCL's loader (found by the system where left out). Raises LaminaError where there is no
-    library, no platform or no device.
+    `library` is the path of OpenCL's loader; where left out the system's, else that of PyPI's intel-opencl-rt in this
+    environment. Raises LaminaError where there is no library, no platform or no device.
     """
 
     def __init__(self, library: Path | None = None):
+        installed = installed_runtime() if library is None and ctypes.util.find_library("OpenCL") is None else None
+        if installed is not None:
+            library = installed / LOADER
         found = os.fspath(library) if library is not None else ctypes.util.find_library("OpenCL")
         if found is None:
             raise _missing("there is no OpenCL library")
         try:
+            if installed is not None:
+                # Its loader does not say where its own libraries are; the runtime does, and brings them.
+                ctypes.CDLL(os.fspath(installed / RUNTIME))
             self._cl: Any = ctypes.CDLL(found)
         except OSError as error:
             raise _missing(f"the OpenCL library cannot be loaded: {error}") from None
@@ -53,7 +83,8 @@ class OpenClDriver:
             function.restype = result
             if arguments is not None:
                 function.argtypes = arguments
-        self._device = self._first_device()
+        with _runtime_of(installed):
+            self._device = self._first_device()
         code = ctypes.c_int()
         devices = (ctypes.c_void_p * 1)(self._device)
         self._context = ctypes.c_void_p(self._cl.clCreateContext(None, 1, devices, None, None, ctypes.byref(code)))

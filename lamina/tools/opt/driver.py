@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from io import BytesIO, StringIO
 from typing import IO, TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from xdsl.xdsl_opt_main import xDSLOptMain
 from lamina import pipelines
 from lamina.context import LaminaContext
 from lamina.diagnostics import Diagnostic, LaminaError, Severity, handling, warn
+from lamina.dialects.hardware.gpu_target import DEFAULTS as KINDS
 from lamina.passes.base import Counts, counting
 from lamina.plugins import merged
 from lamina.profiling import Profile, profiling, span
@@ -96,10 +98,13 @@ class LaminaOptMain(xDSLOptMain):
 
             return LlvmTextTarget
 
-        from lamina.lowering.to_gpu_text.opt_targets import gpu_targets
+        def gpu_text(kind: str) -> type[Target]:
+            from lamina.lowering.to_gpu_text.opt_targets import OPT_TARGETS
+
+            return OPT_TARGETS[kind]
 
         self.available_targets["llvm-text"] = llvm_text
-        self.available_targets |= gpu_targets()
+        self.available_targets |= {kind: partial(gpu_text, kind) for kind in KINDS}
         self.available_targets = merged("target", self.available_targets, self.ctx.plugins, lambda one: one.targets)
 
     def register_all_frontends(self) -> None:

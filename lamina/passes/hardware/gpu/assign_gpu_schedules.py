@@ -14,6 +14,7 @@ from lamina.dialects.hardware.gpu_target import GpuDescription, gpu_target_of
 from lamina.dialects.tensor import linalg
 from lamina.passes.base import LaminaPass
 from lamina.passes.hardware.gpu.attention import assign_attention
+from lamina.passes.hardware.gpu.direct_products import assign_direct
 from lamina.passes.hardware.gpu.product_defaults import default_schedule, product_view
 from lamina.passes.tensor.schedules.rows import schedule_rows
 from lamina.passes.tensor.schedules.stage_view import SCHEDULE, StageView, write_schedule
@@ -33,6 +34,8 @@ class AssignGpuSchedulesPass(LaminaPass):
     - Contractions and convolutions whose factors have rows and columns of their own: `gpu-product`
       (`lamina.passes.hardware.gpu.product_schedule` says what its entries mean), with `fragment`, `warp` and
       `copies = "asynchronous"` where the target has matrix units for the type and such copies.
+    - Convolutions whose groups have few features, or one: `gpu-direct`, a thread for a few of them at a few positions
+      (`lamina.passes.hardware.gpu.direct_products`).
     - All others: `rows`, as on a CPU; stages that share rows run in one kernel, one block of threads per row.
 
     `tf32`: f32 products go through matrix units, which round the factors to 10 bits. A schedule that is there already
@@ -79,6 +82,7 @@ def assign_products(stages: Sequence[StageView], target: GpuDescription) -> None
 
 ASSIGNERS: Sequence[Callable[[Sequence[StageView], GpuDescription], None]] = (
     assign_attention,
+    assign_direct,
     assign_products,
 )
 """What gives the stages of a kernel function schedules, in turn; each sees those that have none yet, in order, and

@@ -117,6 +117,10 @@ def _shared_elements(queries: int, features: int, outputs: int) -> tuple[int, in
     )
 
 
+RESIDENT, RESIDENT_IN_PARTS = 768, 256
+"""Threads of a processor: with 80 registers each, and, where warps share queries, with all that a thread can have."""
+
+
 def outline_attention(maker: KernelMaker, op: linalg.GenericOp) -> None:
     """Make the kernel of an attention, whose first stage is `op`.
 
@@ -164,7 +168,10 @@ def outline_attention(maker: KernelMaker, op: linalg.GenericOp) -> None:
     for one in reversed(ops):
         one.detach()
         one.erase()
-    maker.finish(kernel, grid, queries // ROWS * LANES if fragments is None else fragments.threads)
+    if fragments is None:
+        maker.finish(kernel, grid, queries // ROWS * LANES, RESIDENT)
+    else:
+        maker.finish(kernel, grid, fragments.threads, RESIDENT_IN_PARTS if fragments.parts > 1 else 0)
     for buffer in dict.fromkeys(temporaries):
         forget(buffer)
 

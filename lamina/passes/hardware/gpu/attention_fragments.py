@@ -125,7 +125,7 @@ class FragmentAttention:
         shapes = shared_shapes(schedule, problem)
         query, key, value = (self.kernel.share(self.element, shape) for shape in shapes)
         self.features, self.outputs = shapes[0][-1] - self.line, shapes[2][-1] - self.line
-        self.results = self.outputs // (TILE // 2)
+        self.results = self.outputs // schedule.parts // (TILE // 2)
         width = self.widths
         sources = self.sources
         self.query = Staging(sources[0], ROW, FEATURE, features, self.features, width[0], schedule.queries, query)
@@ -172,7 +172,9 @@ class FragmentAttention:
         self.first = inner.multiply(number, queries)
         self.lane = inner.remainder(self.thread, WARP)
         self.group, self.member = inner.divide(self.lane, 4), inner.remainder(self.lane, 4)
-        self.warp_row = inner.multiply(inner.divide(self.thread, WARP), self.schedule.warp)
+        warp, parts = inner.divide(self.thread, WARP), self.schedule.parts
+        self.warp_row = inner.multiply(inner.divide(warp, parts), self.schedule.warp)
+        self.first_output = inner.multiply(inner.remainder(warp, parts), self.outputs // parts)
         start = inner.add(inner.add(self.first, self.warp_row), self.group)
         self.rows = [inner.add(start, tile * TILE + half * 8) for tile in range(self.tiles) for half in range(2)]
         last = inner.subtract(self.sizes[ROW], 1)
@@ -351,7 +353,7 @@ class FragmentAttention:
             key = emitter.add(emitter.multiply(self.member, 2), step * 8)
             found: list[SSAValue] = []
             for half in range(2):
-                column = emitter.add(self.group, (pair + half) * 8)
+                column = emitter.add(emitter.add(self.group, self.first_output), (pair + half) * 8)
                 elements = [
                     emitter.load(self.value.shared, [slot, emitter.add(key, number), column]) for number in range(2)
                 ]
@@ -359,7 +361,7 @@ class FragmentAttention:
             return found
         in_tile, tile = emitter.remainder(self.lane, 8), emitter.divide(self.lane, 8)
         key = emitter.add(in_tile, emitter.multiply(emitter.remainder(tile, 2), 8))
-        column = emitter.multiply(emitter.divide(tile, 2), 8)
+        column = emitter.add(emitter.multiply(emitter.divide(tile, 2), 8), self.first_output)
         at = [slot, emitter.add(key, step * TILE), emitter.add(column, pair * 8)]
         loaded = self._matrix(emitter, self.value.shared, at, transpose=True)
         return [self._part(emitter, loaded, 2 * half, 2) for half in range(2)]
@@ -502,7 +504,7 @@ class FragmentAttention:
         for number, row in enumerate(self.rows):
 
             def write(emitter: Emitter, number: int = number, row: Index = row) -> None:
-                for column in range(-(-outputs // 8)):
+                for column in range(min(self.results, -(-outputs // 8))):
                     value = results[number // 2 * self.results + column]
                     pair = [
                         emitter.value(vector.ExtractOp(value, [number % 2, position], f32)) for position in range(2)
@@ -521,7 +523,9 @@ class FragmentAttention:
         """Two neighbors of a result, at once where they lie aligned."""
         op = self.attention.result
         buffer = op.outputs[0]
-        first = emitter.add(emitter.multiply(self.member, 2), column * 8)
+        first = emitter.add(emitter.add(emitter.multiply(self.member, 2), self.first_output), column * 8)
+        # Of the warp that has the last part, too.
+        is_inside = self.outputs - self.outputs // self.schedule.parts + (column + 1) * 8 <= outputs
         known: list[Known] = [{self.attention.mixture: value, self.attention.sums: one} for value in values]
 
         def cell(inner: Emitter, at: Mapping[str, Index]) -> list[Index]:
@@ -540,13 +544,13 @@ class FragmentAttention:
             inner.store(self.bodies.result(inner, op, at, known[position]), buffer, cell(inner, at))
 
         if self.widths[3] % 2 == 0:
-            if (column + 1) * 8 <= outputs:
+            if is_inside:
                 both(emitter)
             else:
                 emitter.branch(emitter.compare("ult", first, outputs), both)
             return
         for position in range(2):
-            if (column + 1) * 8 <= outputs:
+            if is_inside:
                 single(emitter, position)
             else:
                 inside = emitter.compare("ult", emitter.add(first, position), outputs)

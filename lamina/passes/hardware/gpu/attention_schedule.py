@@ -42,29 +42,34 @@ TYPE_NAMES: tuple[tuple[type[Attribute], str], ...] = (
     (Float32Type, "tf32"),
 )
 
-SHAPES: tuple[tuple[int, tuple[tuple[int, int, int], ...]], ...] = (
-    (128, ((128, 32, 64), (64, 16, 64), (32, 16, 64), (16, 16, 64))),
-    (256, ((128, 16, 64), (64, 16, 64), (32, 16, 64), (16, 16, 32))),
-    (512, ((64, 16, 32), (32, 16, 32), (16, 16, 16))),
-    (1024, ((64, 16, 16), (32, 16, 16), (16, 16, 16))),
+SHAPES: tuple[tuple[int, int, tuple[tuple[int, int, int], ...]], ...] = (
+    (128, 1, ((128, 32, 64), (64, 16, 64), (32, 16, 64), (16, 16, 64))),
+    (256, 1, ((128, 16, 64), (64, 16, 64), (32, 16, 64), (16, 16, 32))),
+    (512, 2, ((64, 16, 32), (32, 16, 32), (16, 16, 32))),
+    (1024, 2, ((64, 16, 16), (32, 16, 16), (16, 16, 16))),
 )
-"""By the bytes of a row of features, queries of a block, queries of a warp and keys of a block, the largest first."""
+"""By the bytes of a row of features: warps that share queries, and queries of a block, queries of a warp and keys of a
+block, the largest first. A warp that had 16 results of 256 features would have no registers for anything else."""
 
 
 @dataclass(frozen=True)
 class FragmentSchedule:
-    """How attention is cut: queries of a block and of a warp, keys of a block, k of the matrix instruction."""
+    """How attention is cut: queries of a block and of a warp, keys of a block, k of the matrix instruction.
+
+    `parts`: warps that have the same queries, each with a part of the results' features; all of them find the scores.
+    """
 
     queries: int
     warp: int
     keys: int
     depth: int
     asynchronous: bool
+    parts: int = 1
 
     @property
     def threads(self) -> int:
         """Threads of a block."""
-        return self.queries // self.warp * WARP
+        return self.queries // self.warp * WARP * self.parts
 
     def entries(self) -> Mapping[str, Attribute]:
         """What it adds to `lamina.schedule`."""
@@ -74,6 +79,7 @@ class FragmentSchedule:
             "warp": numbers({ROW: self.warp}),
             "fragment": numbers({"m": TILE, "n": TILE // 2, "k": self.depth}),
             "stages": IntegerAttr(SLOTS, i64),
+            **({"parts": IntegerAttr(self.parts, i64)} if self.parts > 1 else {}),
             **copies,
         }
 
@@ -91,12 +97,16 @@ class FragmentSchedule:
                 raise error_at(op, f"{SCHEDULE}: expected a number above 0 as '{key}.{axis}', found {found}")
             return found.value.data
 
+        parts = schedule.data.get("parts", IntegerAttr(1, i64))
+        if not isinstance(parts, IntegerAttr) or parts.value.data < 1:
+            raise error_at(op, f"{SCHEDULE}: expected a number above 0 as 'parts', found {parts}")
         found = FragmentSchedule(
             number("block", ROW),
             number("warp", ROW),
             number("block", COLUMN),
             number("fragment", "k"),
             "copies" in schedule.data,
+            parts.value.data,
         )
         if found.queries % found.warp or found.warp % TILE or found.keys % TILE:
             raise error_at(op, f"{SCHEDULE}: expected blocks of whole warps, and both of whole fragments of {TILE}")
@@ -128,12 +138,12 @@ def fragment_schedule(problem: Problem, target: GpuDescription) -> FragmentSched
     if ((sizes[0], sizes[1], depth), problem.element, f32) not in FRAGMENTS:
         return None
     width = max(problem.features, problem.outputs) * element_bytes(problem.element)
-    shapes = next((shapes for most, shapes in SHAPES if width <= most), ())
+    parts, shapes = next(((parts, shapes) for most, parts, shapes in SHAPES if width <= most), (1, ()))
     fitting: list[FragmentSchedule] = []
     for queries, warp, keys in shapes:
         if problem.masked and warp > TILE:
             keys = max(TILE, keys // 2)
-        found = FragmentSchedule(queries, warp, keys, depth, target.copy > 0)
+        found = FragmentSchedule(queries, warp, keys, depth, target.copy > 0, parts)
         used = sum(prod(shape) for shape in shared_shapes(found, problem)) * element_bytes(problem.element)
         if used <= target.shared_memory and (queries == TILE or queries < 2 * problem.rows):
             fitting.append(found)
@@ -145,7 +155,7 @@ def fragment_schedule(problem: Problem, target: GpuDescription) -> FragmentSched
 def shared_shapes(schedule: FragmentSchedule, problem: Problem) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:
     """The shapes of shared memory: queries; keys; values."""
     line = LINE // element_bytes(problem.element)
-    features, outputs = padded(problem.features, 2 * line), padded(problem.outputs, TILE)
+    features, outputs = padded(problem.features, 2 * line), padded(problem.outputs, TILE * schedule.parts)
     return (
         (schedule.queries, features + line),
         (SLOTS, schedule.keys, features + line),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import prod
 
 from xdsl.dialects import func
-from xdsl.dialects.builtin import LocationAttr, SymbolRefAttr
+from xdsl.dialects.builtin import IntegerAttr, LocationAttr, SymbolRefAttr, i32
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from lamina.diagnostics import LaminaError, location_text
@@ -105,9 +105,10 @@ class KernelMaker:
                     _replace_uses_inside(op, value, inside)
         return Kernel(block, Emitter(block, constants, location), arguments, place)
 
-    def finish(self, kernel: Kernel, grid: Index, threads: int) -> gpu.FuncOp:
+    def finish(self, kernel: Kernel, grid: Index, threads: int, resident: int = 0) -> gpu.FuncOp:
         """Put the kernel into the device's module, and its launch into the function.
 
+        `resident`: threads that a processor should have at a time (0: the assembler decides): it limits registers.
         Raises LaminaError where it has more threads or shared memory than the target.
         """
         location = kernel.emitter.location
@@ -119,6 +120,8 @@ class KernelMaker:
         self.count += 1
         function = gpu.FuncOp(name, len(kernel.arguments), kernel.block, threads)
         function.location = location
+        if resident and self.target.kind == "ptx":
+            function.attributes[gpu.BLOCKS_TOGETHER] = IntegerAttr(max(1, resident // threads), i32)
         self.device.body.block.add_op(function)
         host = kernel.place.emitter(self.constants, location)
         one = host.index(1)

@@ -22,6 +22,7 @@ from lamina.passes.base import LaminaPass
 from lamina.passes.graph.inline_calls import inline
 from lamina.passes.hardware.gpu.alignment import unaligned_arguments
 from lamina.passes.hardware.gpu.attention import ATTENTION, outline_attention
+from lamina.passes.hardware.gpu.direct_products import DIRECT, outline_direct
 from lamina.passes.hardware.gpu.elements import outline_elements
 from lamina.passes.hardware.gpu.in_place import updated_in_place
 from lamina.passes.hardware.gpu.kernel import KERNELS, KernelMaker
@@ -54,6 +55,7 @@ it and where it looks for what it reads, as a sort does; with fewer rows than pr
 KINDS: Mapping[str, Callable[[KernelMaker, linalg.GenericOp], None]] = {
     PRODUCT: outline_product,
     ATTENTION: outline_attention,
+    DIRECT: outline_direct,
 }
 """By the kind of a schedule, what makes kernels of an op that has it, and of the ops that it takes with it (its fill,
 its epilogue, the other stages of its kind), which it erases. All other kinds are rows."""
@@ -73,6 +75,7 @@ class OutlineGpuKernelsPass(LaminaPass):
     - `rows`: one block of threads per row; what the stages pass on lies in shared memory, where it has a static size
       and fits into the target's; reductions meet in shared memory.
     - `gpu-product`: one block per block of the result (`lamina.passes.hardware.gpu.products`).
+    - `gpu-direct`: one thread per few features and positions (`lamina.passes.hardware.gpu.direct_products`).
     - all else: one thread per parallel position.
     """
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, prod
 
-from xdsl.dialects.builtin import BFloat16Type, Float16Type, Float32Type, bf16, f16, f32
+from xdsl.dialects.builtin import BFloat16Type, Float16Type, Float32Type, Float64Type, bf16, f16, f32
 from xdsl.ir import Attribute, SSAValue
 
 from lamina.dialects.hardware.gpu_target import GpuDescription
@@ -14,6 +14,7 @@ from lamina.dialects.hardware.nvgpu import FRAGMENTS
 from lamina.dialects.loop import arith
 from lamina.dialects.loop.types import is_tensor
 from lamina.dialects.tensor import linalg
+from lamina.passes.hardware.gpu.product_groups import Groups
 from lamina.passes.hardware.gpu.product_loads import MOST_BYTES, widest_load
 from lamina.passes.hardware.gpu.product_matrix_cores import matrix_core_shape, matrix_core_shapes
 from lamina.passes.hardware.gpu.product_schedule import WARPGROUP_LINE, WARPGROUPS, ProductSchedule
@@ -32,6 +33,7 @@ MOST_SPLITS = 16
 
 MULTIPLY_ADD_SHAPES: tuple[tuple[tuple[int, int, int], tuple[int, int]], ...] = (
     ((128, 128, 8), (8, 8)),
+    ((128, 64, 8), (8, 4)),
     ((64, 64, 16), (4, 4)),
     ((32, 64, 16), (4, 4)),
     ((16, 64, 16), (2, 4)),
@@ -47,6 +49,30 @@ FRAGMENT_SHAPES: tuple[tuple[tuple[int, int, int], tuple[int, int]], ...] = (
     ((16, 64, 64), (16, 16)),
 )
 """Blocks and the warps' parts; with f32 factors half the depth."""
+
+NARROW_MULTIPLY_ADD_SHAPES: tuple[tuple[tuple[int, int, int], tuple[int, int]], ...] = (
+    ((128, 32, 8), (8, 4)),
+    ((64, 32, 16), (4, 4)),
+    ((32, 32, 16), (2, 2)),
+)
+NARROW_FRAGMENT_SHAPES: tuple[tuple[int, tuple[tuple[tuple[int, int, int], tuple[int, int]], ...]], ...] = (
+    (16, (((128, 16, 32), (32, 16)), ((64, 16, 32), (16, 16)), ((32, 16, 64), (16, 8)))),
+    (32, (((128, 32, 32), (32, 32)), ((64, 32, 32), (32, 16)), ((32, 32, 32), (16, 16)))),
+)
+"""The same where there are 32 columns at most; for fragments, by the most columns."""
+
+DOUBLE_FRAGMENT_SHAPES: tuple[tuple[tuple[int, int, int], tuple[int, int]], ...] = (
+    ((128, 64, 16), (32, 32)),
+    ((64, 64, 16), (32, 32)),
+    ((32, 64, 16), (16, 32)),
+    ((32, 32, 16), (16, 16)),
+    ((16, 32, 16), (8, 16)),
+)
+"""The same with f64 factors, whose sums take two registers each."""
+
+DOUBLE_FRAGMENT = (8, 8, 4)
+DOUBLE_ROW_PADDING = 4
+"""Elements that a row has more with f64 factors: of eight rows, four at a time lie in different banks."""
 
 WARPGROUP_SHAPES: tuple[tuple[tuple[int, int], tuple[int, int]], ...] = (
     ((128, 256), (64, 256)),
@@ -68,10 +94,20 @@ class ProductView:
     depth: tuple[int, ...]
     batch: tuple[int, ...]
     factors: tuple[int, int]
+    groups: Groups | None = None
 
     def size(self, dims: tuple[int, ...]) -> int:
-        """The size of some dims taken as one, assumed where it is not known."""
-        return prod(self.stage.size(dim) for dim in dims)
+        """The size of some dims taken as one, assumed where it is not known; of the columns, that of a group."""
+        return prod(self._size(dim) or self.stage.size(dim) for dim in dims)
+
+    def _size(self, dim: int) -> int | None:
+        return self.groups.columns if self.groups is not None and self.groups.dim == dim else self.stage.sizes[dim]
+
+    @property
+    def batches(self) -> int:
+        """Products side by side, assumed where their number is not known."""
+        groups = 1 if self.groups is None else self.stage.size(self.groups.dim) // self.groups.columns
+        return self.size(self.batch) * groups
 
     def names(self, dims: tuple[int, ...]) -> tuple[str, ...]:
         """The names of some dims."""
@@ -85,14 +121,14 @@ class ProductView:
     def widest(self, number: int) -> int:
         """How many neighbors of a factor can be loaded at a time."""
         operand, map_ = self.stage.op.inputs[self.factors[number]], self.stage.maps[self.factors[number]]
+        if self.groups is not None and self.groups.factor == self.factors[number]:
+            map_ = self.groups.map_
         if not is_tensor(operand.type) or not map_.results:
             return 1
         side = (self.rows, self.columns)[number]
         last = map_.results[-1].used_dims()
         dim = self.depth[-1] if self.depth[-1] in last or side[-1] not in last else side[-1]
-        return widest_load(
-            map_, operand.type.get_shape(), dim, self.stage.sizes[dim], element_bytes(self.element(number))
-        )
+        return widest_load(map_, operand.type.get_shape(), dim, self._size(dim), element_bytes(self.element(number)))
 
 
 def product_view(stage: StageView) -> ProductView | None:
@@ -101,18 +137,25 @@ def product_view(stage: StageView) -> ProductView | None:
         return None
     if any(None in plain_dims(map_) for map_ in stage.output_maps) or not stage.maps[2].results:
         return None
-    used = [{dim for result in map_.results for dim in result.used_dims()} for map_ in stage.maps[:2]]
+    groups = Groups.of(stage.maps)
+    maps = stage.maps if groups is None else groups.ungrouped(stage.maps)
+    used = [{dim for result in map_.results for dim in result.used_dims()} for map_ in maps[:2]]
     result = [dim for dim in plain_dims(stage.maps[2]) if dim is not None]
     depth = tuple(dim for dim, parallel in enumerate(stage.parallel) if not parallel)
     own = [tuple(dim for dim in result if dim in used[one] - used[1 - one]) for one in (0, 1)]
     batch = tuple(dim for dim in result if dim in used[0] & used[1])
-    if not depth or not own[0] or not own[1] or not set(depth) <= used[0] & used[1]:
+    # Windows of one position may have left one of the maps.
+    long = {dim for dim in depth if stage.sizes[dim] != 1}
+    if not depth or not own[0] or not own[1] or not long <= used[0] & used[1]:
         return None
     if len(result) != len(stage.parallel) - len(depth) or len(own[0]) + len(own[1]) + len(batch) != len(result):
         return None
     # What is contiguous in the result are its columns.
     factors = (1, 0) if result[-1] in own[0] else (0, 1)
-    return ProductView(stage, own[factors[0]], own[factors[1]], depth, batch, factors)
+    columns = own[factors[1]]
+    if groups is not None and (columns != (groups.dim,) or groups.factor != factors[0]):
+        return None
+    return ProductView(stage, own[factors[0]], columns, depth, batch, factors, groups)
 
 
 def is_product(op: linalg.GenericOp) -> bool:
@@ -139,6 +182,7 @@ def default_schedule(view: ProductView, target: GpuDescription) -> ProductSchedu
     fitting = [one for one in _candidates(view, target) if _fits(one, view, target)]
     if not fitting:
         return None
+    fitting = [one for one in fitting if not _is_half_empty(one, view)] or fitting
     chosen = next((one for one in fitting if _blocks(one, view) >= _enough(one, target)), None)
     if chosen is not None:
         return chosen
@@ -189,8 +233,12 @@ def _candidates(view: ProductView, target: GpuDescription) -> Iterator[ProductSc
     fragment = _fragment(element, sums, target)
     copies = min(widest) * each >= 4 and target.copy > 0
     if fragment is not None:
-        for block, warp in FRAGMENT_SHAPES:
-            deep = block[2] * 2 // each
+        doubles = isinstance(element, Float64Type)
+        padding = DOUBLE_ROW_PADDING if doubles else MOST_BYTES // each
+        columns = view.size(view.columns)
+        shapes = next((shapes for most, shapes in NARROW_FRAGMENT_SHAPES if columns <= most), FRAGMENT_SHAPES)
+        for block, warp in DOUBLE_FRAGMENT_SHAPES if doubles else shapes:
+            deep = block[2] if doubles else block[2] * 2 // each
             yield ProductSchedule(
                 *axes,
                 block=(block[0], block[1], deep),
@@ -200,12 +248,13 @@ def _candidates(view: ProductView, target: GpuDescription) -> Iterator[ProductSc
                 # Lines of 64 bytes, padded, are stored with conflicts, and take a fifth more; tf32 fragments are read
                 # element by element, for which addresses of swizzled places take too many registers.
                 swizzle=each == SWIZZLED_BYTES,
-                row_padding=0 if each == SWIZZLED_BYTES else MOST_BYTES // each,
+                row_padding=0 if each == SWIZZLED_BYTES else padding,
                 stages=_stages(block[0] + block[1], deep, each, target) if copies else 2,
                 asynchronous=copies,
             )
         return
-    for block, tile in MULTIPLY_ADD_SHAPES:
+    is_narrow = view.size(view.columns) <= NARROW_MULTIPLY_ADD_SHAPES[0][0][1]
+    for block, tile in NARROW_MULTIPLY_ADD_SHAPES if is_narrow else MULTIPLY_ADD_SHAPES:
         vector = _line(widest[0], block[2]), _line(widest[1], block[2])
         yield ProductSchedule(*axes, block=block, tile=tile, vector=vector, row_padding=MOST_BYTES // each, stages=2)
 
@@ -218,7 +267,7 @@ def _factors_of(target: GpuDescription) -> Sequence[Attribute]:
 
 def _suits_warpgroups(view: ProductView, sums: Attribute) -> bool:
     """Whether tensor maps can bring the factors, and warpgroups multiply them."""
-    if sums != f32:
+    if sums != f32 or view.groups is not None:
         return False
     found: list[MapAxes | None] = []
     for number, side in enumerate((view.rows, view.columns)):
@@ -253,6 +302,8 @@ def _fragment(element: Attribute, sums: Attribute, target: GpuDescription) -> tu
     m, n, k = sizes
     if isinstance(element, Float32Type):
         shape, allowed = (m, n, k // 2), "tf32" in target.fragment_types.split()
+    elif isinstance(element, Float64Type):
+        shape, allowed = DOUBLE_FRAGMENT, "f64" in target.fragment_types.split()
     else:
         names = [name for kind, name in TYPE_NAMES if isinstance(element, kind)]
         shape, allowed = (m, n, k), bool(names) and names[0] in target.fragment_types.split()
@@ -271,9 +322,14 @@ def _fits(schedule: ProductSchedule, view: ProductView, target: GpuDescription) 
     )
 
 
+def _is_half_empty(schedule: ProductSchedule, view: ProductView) -> bool:
+    """Whether half of a block, or more, would lie outside of the result."""
+    return schedule.block[0] >= 2 * view.size(view.rows) or schedule.block[1] >= 2 * view.size(view.columns)
+
+
 def _blocks(schedule: ProductSchedule, view: ProductView) -> int:
     sides = ceil(view.size(view.rows) / schedule.block[0]), ceil(view.size(view.columns) / schedule.block[1])
-    return view.size(view.batch) * prod(sides)
+    return view.batches * prod(sides)
 
 
 def _work(schedule: ProductSchedule, view: ProductView) -> int:
@@ -283,5 +339,7 @@ def _work(schedule: ProductSchedule, view: ProductView) -> int:
 
 def _split(schedule: ProductSchedule, view: ProductView, target: GpuDescription) -> int:
     """Blocks that share one sum, so that all processors have something to do and each enough of it."""
+    if view.groups is not None:
+        return 1
     idle = target.processors // max(1, _blocks(schedule, view))
     return max(1, min(MOST_SPLITS, idle, view.size(view.depth) // (8 * schedule.block[2])))

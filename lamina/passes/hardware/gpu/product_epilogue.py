@@ -136,7 +136,7 @@ class Writer:
     """Buffers that may start anywhere."""
 
     def __post_init__(self) -> None:
-        self._places: dict[tuple[int, Index], tuple[dict[int, Index], SSAValue | None]] = {}
+        self._places: dict[tuple[int, Index], tuple[Mapping[int, Index], SSAValue | None]] = {}
 
     def write(self, emitter: Emitter, cells: Cells, sums: SSAValue) -> None:
         """Carry out the stages on a vector of sums, and store what the last gives where the cells exist."""
@@ -154,7 +154,7 @@ class Writer:
         for value, target, map_, dims in results:
             self._store(emitter, cells, rows, value, target, map_, dims)
 
-    def _place(self, emitter: Emitter, axis: int, own: Index) -> tuple[dict[int, Index], SSAValue | None]:
+    def _place(self, emitter: Emitter, axis: int, own: Index) -> tuple[Mapping[int, Index], SSAValue | None]:
         """Positions of a row (axis 0) or column (1) that exist, and whether it exists (None: always)."""
         key = axis, own
         if key not in self._places:
@@ -171,7 +171,7 @@ class Writer:
         self,
         emitter: Emitter,
         cells: Cells,
-        rows: Sequence[tuple[dict[int, Index], SSAValue | None]],
+        rows: Sequence[tuple[Mapping[int, Index], SSAValue | None]],
         stage: linalg.GenericOp,
         dims: list[int],
         result: SSAValue,
@@ -235,7 +235,7 @@ class Writer:
         self,
         emitter: Emitter,
         cells: Cells,
-        rows: Sequence[tuple[dict[int, Index], SSAValue | None]],
+        rows: Sequence[tuple[Mapping[int, Index], SSAValue | None]],
         buffer: SSAValue,
         map_: AffineMap,
         dims: Sequence[int],
@@ -261,15 +261,17 @@ class Writer:
                 ]
                 continue
             for number in range(cells.columns):
-                column, _ = self._place(emitter, 1, emitter.add(cells.column, number)) if varies else ({}, None)
-                elements.append(load(self._at(emitter, map_, dims, row, column), 1))
+                own: Mapping[int, Index] = {}
+                if varies:
+                    own, _ = self._place(emitter, 1, emitter.add(cells.column, number))
+                elements.append(load(self._at(emitter, map_, dims, row, own), 1))
         return emitter.value(vector.FromElementsOp(elements, vector_of(cells.shape, element)))
 
     def _store(
         self,
         emitter: Emitter,
         cells: Cells,
-        rows: Sequence[tuple[dict[int, Index], SSAValue | None]],
+        rows: Sequence[tuple[Mapping[int, Index], SSAValue | None]],
         value: SSAValue,
         buffer: SSAValue,
         map_: AffineMap,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import gcd
 
@@ -33,7 +33,7 @@ class FlatAxis:
         """The size of the axis."""
         return emitter.product(self.extents)
 
-    def positions(self, emitter: Emitter, flat: Index) -> dict[int, Index]:
+    def positions(self, emitter: Emitter, flat: Index) -> Mapping[int, Index]:
         """The position along every dim."""
         if len(self.dims) == 1:
             return {self.dims[0]: flat}
@@ -124,7 +124,7 @@ class FactorLoader:
 
     def __post_init__(self) -> None:
         self._placed: list[tuple[Index, Index, SSAValue | None]] = []
-        self._sides: dict[Index, tuple[dict[int, Index], SSAValue | None]] = {}
+        self._sides: dict[Index, tuple[Mapping[int, Index], SSAValue | None]] = {}
 
     @property
     def element(self) -> Attribute:

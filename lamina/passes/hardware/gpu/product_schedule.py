@@ -73,8 +73,9 @@ class ProductSchedule:
     def registers(self, warp_size: int, bytes_per_element: int) -> int:
         """Registers of 32 bits that a thread needs, about: sums, operands, what is on its way, and positions."""
         threads = self.threads(warp_size)
-        sums = self.block[0] * self.block[1] // threads
-        operands = sum(self.tile) if self.fragment is None else sum(self.warp) // 4
+        wide = max(1, bytes_per_element // 4)
+        sums = self.block[0] * self.block[1] // threads * wide
+        operands = (sum(self.tile) if self.fragment is None else sum(self.warp) // 4) * wide
         if self.instruction == WARPGROUPS:
             operands = 0
         staged = 0

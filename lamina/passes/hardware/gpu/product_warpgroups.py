@@ -141,8 +141,10 @@ class MappedFactor:
 class Warpgroups:
     """Every warpgroup has a part of the block's result.
 
-    The first thread begins the copies of a stage, all wait at the stage's `full` barrier, and a thread of every
-    warpgroup tells the `empty` barrier of the stage before when its products are over: one is always on its way.
+    The first thread begins the copies of a stage, all wait at the stage's `full` barrier, and a thread of every warp
+    tells the `empty` barrier of the stage before when its products are over: one is always on its way. Not a thread of
+    the warpgroup: `wgmma.wait_group` says that those of the executing threads are over, which CUTLASS takes in the same
+    way (PipelineTmaAsync: without clusters, all threads arrive).
     """
 
     def __init__(
@@ -160,7 +162,7 @@ class Warpgroups:
         self.element = memref_type(factors[0].buffer).get_element_type()
         self.line = LINE_BYTES // element_bytes(self.element)
         self.across = schedule.block[1] // schedule.warp[1]
-        self.groups = schedule.threads(WARP) // WARPGROUP
+        self.warps = schedule.threads(WARP) // WARP
         self.maps = [kernel.capture(self._map(host, factor)) for factor in factors]
         self.shared = [kernel.share(self.element, self._ring(factor)) for factor in factors]
         group = emitter.divide(worker, WARPGROUP)
@@ -260,12 +262,12 @@ class Warpgroups:
     def _prepare(self, emitter: Emitter) -> None:
         stages, first = self.schedule.stages, emitter.index(0)
         self.is_first = emitter.compare("eq", self.worker, 0)
-        self.leads = emitter.compare("eq", emitter.remainder(self.worker, WARPGROUP), 0)
+        self.leads = emitter.compare("eq", emitter.remainder(self.worker, WARP), 0)
         self.full, self.empty = (emitter.value(MBarrierCreateOp(stages)) for _ in range(2))
         for map_ in self.maps:
             emitter.append(TmaPrefetchOp(map_, self.is_first))
         for stage in range(stages):
-            for barriers, arrivals in ((self.full, 1), (self.empty, self.groups)):
+            for barriers, arrivals in ((self.full, 1), (self.empty, self.warps)):
                 at, count = emitter.index(stage), emitter.index(arrivals)
                 emitter.append(MBarrierInitOp(barriers, at if stage else first, count, self.is_first))
         emitter.append(BarrierOp())

@@ -19,6 +19,7 @@ from lamina.passes.hardware.gpu.alignment import is_dense, starts_aligned
 from lamina.passes.hardware.gpu.kernel import Kernel, KernelMaker
 from lamina.passes.hardware.gpu.product_engines import Cells, Engine, Fragments, MultiplyAdd, zeros
 from lamina.passes.hardware.gpu.product_epilogue import Surroundings, Writer, surroundings
+from lamina.passes.hardware.gpu.product_groups import GroupAxis, Groups
 from lamina.passes.hardware.gpu.product_loads import (
     FactorLoader,
     FlatAxis,
@@ -38,6 +39,7 @@ from lamina.passes.hardware.gpu.product_warpgroups import (
     suits_warpgroups,
     without_warpgroups,
 )
+from lamina.passes.hardware.gpu.row_shapes import static_extents
 from lamina.passes.hardware.gpu.stages import delinearized
 from lamina.passes.hardware.gpu.swizzle import can_swizzle
 from lamina.passes.loop.emitter import Emitter, Index, memref_type, vector_of
@@ -56,6 +58,10 @@ ALONG_DEPTH = frozenset({"mfma", "wmma"})
 """Instructions whose fragments are read along the depth, however the factors lie in memory."""
 
 
+HALVED_TILE, HALVED_RESIDENT = (8, 4), 512
+"""A thread's tile with half of the most sums, and threads of a processor then: ptxas by itself spills to have more."""
+
+
 @dataclass(frozen=True)
 class Product:
     """A contraction as blocks see it: its iteration dims by what they are. `factors`: which input has the rows, which
@@ -70,18 +76,41 @@ class Product:
     factors: tuple[int, int]
     before: Mapping[int, Sequence[int]] = field(default_factory=dict[int, Sequence[int]])
     """By input that is read as if it were padded, the positions before the first of every axis."""
+    groups: Groups | None = None
+    """Where the columns are in groups, each of which reads its own part of the other factor."""
+
+    def map_of(self, number: int) -> AffineMap:
+        """The map of a factor (0: that with the rows); the columns' dim stands for the number of a group."""
+        factor = self.factors[number]
+        if self.groups is not None and self.groups.factor == factor:
+            return self.groups.map_
+        return maps_of(self.op)[factor]
+
+    def group_count(self, emitter: Emitter) -> Index:
+        """How many groups there are."""
+        if self.groups is None:
+            return 1
+        return emitter.divide(extent(emitter, self.op, self.groups.dim), self.groups.columns)
+
+    def column_axis(self, emitter: Emitter, group: Index) -> FlatAxis:
+        """The columns, or those of a group."""
+        if self.groups is None:
+            return self.axis(emitter, self.columns)
+        return GroupAxis(self.columns, [self.groups.columns], emitter.multiply(group, self.groups.columns))
 
     def axis(self, emitter: Emitter, dims: Sequence[int]) -> FlatAxis:
         """Some dims as one axis."""
         return FlatAxis(dims, [extent(emitter, self.op, dim) for dim in dims])
 
     def grid(self, emitter: Emitter) -> list[Index]:
-        """Blocks along the batches, rows and columns."""
+        """Blocks along the batches, groups, rows and columns."""
+        axes = self.axis(emitter, self.rows), self.column_axis(emitter, 0)
         sides = [
-            emitter.ceil_divide(self.axis(emitter, dims).total(emitter), block)
-            for dims, block in zip((self.rows, self.columns), self.schedule.block, strict=False)
+            emitter.ceil_divide(axis.total(emitter), block)
+            for axis, block in zip(axes, self.schedule.block, strict=False)
         ]
-        return [*(extent(emitter, self.op, dim) for dim in self.batch), *sides]
+        groups = [] if self.groups is None else [self.group_count(emitter)]
+        return [*(extent(emitter, self.op, dim) for dim in self.batch), *groups, *sides]
 
 
 def outline_product(maker: KernelMaker, op: linalg.GenericOp) -> None:
@@ -108,7 +137,8 @@ def outline_product(maker: KernelMaker, op: linalg.GenericOp) -> None:
     for cells, value in zip(lowering.cells, sums, strict=True):
         writer.write(kernel.emitter, cells, value)
     _erase(taken.ops)
-    maker.finish(kernel, grid, threads)
+    halved = product.schedule.fragment is None and product.schedule.tile == HALVED_TILE
+    maker.finish(kernel, grid, threads, HALVED_RESIDENT if halved else 0)
 
 
 def _outline_split(
@@ -189,7 +219,7 @@ def _outline_combination(
         if taken.start:
             summed = inner.value(arith.AddfOp(summed, zeros(inner, cells, total, taken.start)))
         rows, columns, batches = (product.axis(inner, dims) for dims in (product.rows, product.columns, product.batch))
-        at = batches.positions(inner, batch) if product.batch else {}
+        at: Mapping[int, Index] = batches.positions(inner, batch) if product.batch else {}
         Writer(taken, rows, columns, at, 0, 0, (1, COMBINED_COLUMNS), apart).write(inner, cells, summed)
 
     emitter.branch(emitter.compare("ult", flat, emitter.product(counts(emitter))), combine)
@@ -226,7 +256,7 @@ def _as_aligned(product: Product, unaligned: set[SSAValue]) -> ProductSchedule:
 def _map_axes(product: Product, number: int) -> MapAxes | None:
     """The tensor map of a factor, None where it cannot have one."""
     factor = product.op.inputs[product.factors[number]]
-    if product.before.get(product.factors[number]):
+    if product.before.get(product.factors[number]) or product.groups is not None:
         return None
     side = (product.rows, product.columns)[number]
     map_, shape = maps_of(product.op)[product.factors[number]], memref_type(factor).get_shape()
@@ -249,20 +279,28 @@ def _product_of(op: linalg.GenericOp) -> Product:
         [names.index(axis) for axis in axes] for axes in (schedule.rows, schedule.columns, schedule.depth)
     )
     parallel = iterators_of(op)
-    used = [{dim for result in map_.results for dim in result.used_dims()} for map_ in maps_of(op)[:2]]
+    maps = maps_of(op)
+    groups = Groups.of(maps) if len(columns) == 1 else None
+    if groups is not None and groups.dim == columns[0] and schedule.split == 1:
+        maps = groups.ungrouped(maps)
+    else:
+        groups = None
+    used = [{dim for result in map_.results for dim in result.used_dims()} for map_ in maps[:2]]
     factors = (0, 1) if set(rows) <= used[0] else (1, 0)
     own = [used[factor] for factor in factors]
     batch = [dim for dim in range(len(parallel)) if dim not in {*rows, *columns, *depth}]
+    sizes = static_extents(op)
+    long = {dim for dim in depth if sizes[dim] != 1}
     fits = (
         all(parallel[dim] for dim in (*rows, *columns, *batch))
         and not any(parallel[dim] for dim in depth)
         and set(rows) <= own[0] - own[1]
         and set(columns) <= own[1] - own[0]
-        and set(depth) <= own[0] & own[1]
+        and long <= own[0] & own[1]
     )
     if not fits:
         raise error_at(op, "its schedule's rows, columns and depth are not those of a product")
-    return Product(op, schedule, rows, columns, depth, batch, factors)
+    return Product(op, schedule, rows, columns, depth, batch, factors, groups=groups)
 
 
 class _Lowering:
@@ -280,9 +318,9 @@ class _Lowering:
         self.part, *at = delinearized(emitter, block, [self.schedule.split, *product.grid(emitter)])
         self.batch: dict[int, Index] = dict(zip(product.batch, at, strict=False))
         self.starts = [emitter.multiply(index, size) for index, size in zip(at[-2:], self.schedule.block, strict=False)]
-        self.rows, self.columns, self.depth = (
-            product.axis(emitter, dims) for dims in (product.rows, product.columns, product.depth)
-        )
+        self.group = at[-3] if product.groups is not None else 0
+        self.rows, self.depth = (product.axis(emitter, dims) for dims in (product.rows, product.depth))
+        self.columns = product.column_axis(emitter, self.group)
         self.total = memref_type(product.op.outputs[0]).get_element_type()
         self.loaders: list[FactorLoader] = []
         self.shared: list[SSAValue] = []
@@ -325,7 +363,10 @@ class _Lowering:
     def _loader(self, number: int) -> FactorLoader:
         product, schedule = self.product, self.schedule
         factor = product.op.inputs[product.factors[number]]
-        map_ = maps_of(product.op)[product.factors[number]]
+        map_ = product.map_of(number)
+        batch = self.batch
+        if product.groups is not None and product.groups.factor == product.factors[number]:
+            batch = {**batch, product.groups.dim: self.group}
         side = self.rows if number == 0 else self.columns
         type_ = memref_type(factor)
         element = type_.get_element_type()
@@ -351,7 +392,7 @@ class _Lowering:
             map_=map_,
             side=side,
             depth=self.depth,
-            batch=self.batch,
+            batch=batch,
             start=self.starts[number],
             block=block,
             block_depth=depth,

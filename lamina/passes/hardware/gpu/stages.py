@@ -9,10 +9,9 @@ from xdsl.ir import Attribute, Operation, Region, SSAValue
 from xdsl.ir.affine import AffineExpr, AffineMap
 
 from lamina.dialects.hardware.gpu import WORKGROUP, BarrierOp
-from lamina.dialects.loop import arith
 from lamina.dialects.tensor import linalg
 from lamina.passes.hardware.gpu.bodies import Combiner, combiner_of
-from lamina.passes.loop.emitter import INDEX, Emitter, Index, memref_type
+from lamina.passes.loop.emitter import Emitter, Index, delinearized, memref_type
 from lamina.passes.loop.linalg_to_loops import lower_at, move_body
 from lamina.passes.loop.structured import StructuredOp, body_block, emit_affine, extent, iterators_of, maps_of
 
@@ -51,22 +50,6 @@ def clear(emitter: Emitter, buffer: SSAValue, team: Team) -> None:
 
     emitter.loop(team.worker, emitter.product(sizes), team.workers, store)
     emitter.append(BarrierOp())
-
-
-def delinearized(emitter: Emitter, flat: SSAValue, counts: Sequence[Index]) -> list[Index]:
-    """The position along every axis of number `flat`; the last axis varies fastest."""
-    indices: list[Index] = []
-    rest = flat
-    for number, count in enumerate(reversed(counts)):
-        if number == len(counts) - 1:
-            indices.append(rest)
-        elif count == 1:
-            indices.append(0)
-        else:
-            size = emitter.index(count)
-            indices.append(emitter.computed(arith.RemUIOp, (rest, size), INDEX))
-            rest = emitter.computed(arith.DivUIOp, (rest, size), INDEX)
-    return indices[::-1]
 
 
 def parallel_extents(emitter: Emitter, op: StructuredOp) -> list[Index]:

@@ -5,6 +5,7 @@
 // PTX:      .target sm_90
 // PTX:      .visible .entry reverse(
 // PTX:      .maxntid 32
+// PTX-NEXT: .minnctapersm 3
 // PTX:      .shared .align 16 .b8 reverse__shared1[128];
 // PTX:      bar.sync
 // AMDGCN:   gfx90a
@@ -15,7 +16,7 @@
 // SPIRV:    OpControlBarrier
 builtin.module {
   gpu.module @kernels {
-    gpu.func @reverse(%a: memref<32xf32>) workgroup(%s : memref<32xf32, #gpu.address_space<workgroup>>) kernel attributes {known_block_size = array<i32: 32, 1, 1>} {
+    gpu.func @reverse(%a: memref<32xf32>) workgroup(%s : memref<32xf32, #gpu.address_space<workgroup>>) kernel attributes {known_block_size = array<i32: 32, 1, 1>, nvvm.minctasm = 3 : i32} {
       %t = gpu.thread_id x
       %last = arith.constant 31 : index
       %r = arith.subi %last, %t : index
