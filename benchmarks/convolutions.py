@@ -1,4 +1,4 @@
-"""The distinct convolutions of ResNet-50 and MobileNetV2 beside ONNX Runtime, OpenVINO and PyTorch, one row per layer.
+"""Distinct convolutions of ResNet-50, MobileNetV2, ResNeXt-50 and RegNetY beside ONNX Runtime, OpenVINO and PyTorch.
 
     python benchmarks/convolutions.py [--network NAME] [--peer torch=PYTHON] [--threads 1 2] [--only TEXT] [--json FILE]
 
@@ -102,7 +102,37 @@ def mobilenet_v2() -> list[Layer]:
     return list(dict.fromkeys(layers))
 
 
-NETWORKS: dict[str, Callable[[], list[Layer]]] = {"resnet50": resnet50, "mobilenetv2": mobilenet_v2}
+def resnext50() -> list[Layer]:
+    """The convolutions with groups of ResNeXt-50 32x4d at 224 x 224."""
+    layers: list[Layer] = []
+    size = 56
+    for width in (128, 256, 512, 1024):
+        if width > 128:
+            layers.append(Layer("resnext50", width, width, size, 3, 2, 32))
+            size //= 2
+        layers.append(Layer("resnext50", width, width, size, 3, 1, 32))
+    return layers
+
+
+REGNETS = {"400mf": (8, (48, 104, 208, 440)), "1.6gf": (24, (48, 120, 336, 888)), "8gf": (56, (224, 448, 896, 2016))}
+"""Features of a group, and those of each stage, of RegNetY by its size."""
+
+
+def regnet_y() -> list[Layer]:
+    """The convolutions with groups and without a stride of three RegNetY at 224 x 224."""
+    return [
+        Layer("regnety", width, width, 56 >> stage, 3, 1, width // group)
+        for group, widths in REGNETS.values()
+        for stage, width in enumerate(widths)
+    ]
+
+
+NETWORKS: dict[str, Callable[[], list[Layer]]] = {
+    "resnet50": resnet50,
+    "mobilenetv2": mobilenet_v2,
+    "resnext50": resnext50,
+    "regnety": regnet_y,
+}
 
 
 def weights_of(layer: Layer) -> tuple[np.ndarray, np.ndarray]:

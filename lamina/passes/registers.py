@@ -49,6 +49,12 @@ def target_vector_bits(module: ModuleOp) -> int:
     return max((known for known in ROWS_BY_COLUMN_VECTORS if known <= width), default=min(ROWS_BY_COLUMN_VECTORS))
 
 
+def is_for_cpu(module: ModuleOp) -> bool:
+    """Whether the module's target is a CPU; False where it has none."""
+    target = module.attributes.get(TARGET)
+    return isinstance(target, DictionaryAttr) and "vector_bits" in target.data
+
+
 def has_target_feature(module: ModuleOp, feature: str) -> bool:
     """Whether the target's features name one, `+avx512f` for `avx512f`."""
     target = module.attributes.get(TARGET)
@@ -104,3 +110,13 @@ def _dividing(needed: int, most: int) -> int:
     if needed <= most:
         return needed
     return next((count for count in range(most, most // 2, -1) if needed % count == 0), most)
+
+
+def group_panel(groups: int, features: int, outputs: int, lanes: int) -> int:
+    """Output features that a panel of a convolution with groups has: those of one group, or of several narrow ones.
+
+    `features` and `outputs` are those of one group. Several groups fill one vector of outputs; their input features
+    fit two vectors. Their number divides that of all groups, so that all panels are alike.
+    """
+    most = min(lanes // max(outputs, 1), 2 * lanes // max(features, 1), groups)
+    return outputs * next((count for count in range(most, 1, -1) if groups % count == 0), 1)

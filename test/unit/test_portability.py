@@ -8,11 +8,13 @@ import sys
 import numpy as np
 import onnx
 import pytest
+from xdsl.dialects.builtin import DictionaryAttr, ModuleOp, StringAttr
 
 import lamina
 from lamina import api, pipelines
 from lamina.diagnostics import LaminaError
 from lamina.lowering.to_llvm_text import print_llvm
+from lamina.lowering.to_llvm_text.target import BEFORE_FUSED, LlvmTarget
 from lamina.targets.cpu import llvm
 from lamina.targets.cpu.host import CpuDescription, missing_features
 from lamina.targets.cpu.named_targets import CPU_TARGETS, cpu_target
@@ -111,6 +113,37 @@ def test_exponentials_without_fused_multiply_add():
         with np.errstate(all="ignore"):
             expected = np.exp(x.astype(np.float64)).astype(np.float32)
         np.testing.assert_allclose(executable(x)[0], expected, rtol=2.5e-7, atol=2e-45)
+
+
+FUSING = ("alderlake", "bdver2", "broadwell", "haswell", "knl", "sierraforest", "skylake", "x86-64-v3", "znver4")
+
+
+@pytest.mark.parametrize("fields", [{"cpu": "sandybridge", "features": "+fma"}, {"cpu": "haswell", "features": "-fma"}])
+def test_features_say_whether_a_cpu_fuses(fields):
+    assert knows_whether_it_fuses("x86_64-unknown-linux-gnu", **fields) == (fields["features"] == "+fma")
+
+
+def test_every_cpu_without_fused_multiply_add_is_known():
+    """LLVM is asked, for the CPUs of the list and for some that have it, and for the other architecture."""
+    for cpu in (*BEFORE_FUSED, *FUSING):
+        assert knows_whether_it_fuses("x86_64-unknown-linux-gnu", cpu) == (cpu in FUSING), cpu
+    assert knows_whether_it_fuses("aarch64-unknown-linux-gnu", "generic")
+
+
+def knows_whether_it_fuses(triple: str, cpu: str, features: str = "") -> bool:
+    """What the printer thinks of a CPU, which has to be what LLVM makes of a fused multiply-add."""
+    text = f"""target triple = "{triple}"
+        declare float @llvm.fma.f32(float, float, float)
+        define float @f(float %a, float %b, float %c) {{
+          %d = call float @llvm.fma.f32(float %a, float %b, float %c)
+          ret float %d
+        }}"""
+    machine = llvm.TargetMachine(llvm.TargetOptions(triple, cpu, features))
+    fields = {"triple": triple, "cpu": cpu, "features": features}
+    module = ModuleOp([], {api.TARGET: DictionaryAttr({name: StringAttr(value) for name, value in fields.items()})})
+    fuses = LlvmTarget.of(module).fuses
+    assert fuses == ("fmaf" not in machine.assembly(text, optimize=False)), cpu
+    return fuses
 
 
 def test_commands_take_cpu_targets(tmp_path):

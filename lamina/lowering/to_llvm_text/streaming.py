@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from lamina.lowering.to_llvm_text.module import symbol
 from lamina.lowering.to_llvm_text.values import Scalar
+from lamina.passes.loop.lines import LINE_BYTES
 
 if TYPE_CHECKING:
     from lamina.lowering.to_llvm_text.function import FunctionPrinter
@@ -15,8 +16,7 @@ SHORTEST = 512
 
 NAME = symbol("stream")
 UNROLL = 4
-LINE = 64
-VECTOR = f"<{LINE // 4} x i32>"
+VECTOR = f"<{LINE_BYTES // 4} x i32>"
 NONTEMPORAL = "!1 = !{i32 1}"
 
 
@@ -30,10 +30,10 @@ def stream(printer: FunctionPrinter, target: str, source: str, size: Scalar) -> 
 def stream_lines(printer: FunctionPrinter, target: str, source: str, size: Scalar) -> None:
     """Copy whole lines, in place; both pointers are at the start of a line."""
     hint = nontemporal_hint(printer)
-    for start in range(0, int(size), LINE):
-        line = printer.value(f"load {VECTOR}, ptr {printer.offset_pointer(source, start, 'i8')}, align {LINE}")
+    for start in range(0, int(size), LINE_BYTES):
+        line = printer.value(f"load {VECTOR}, ptr {printer.offset_pointer(source, start, 'i8')}, align {LINE_BYTES}")
         place = printer.offset_pointer(target, start, "i8")
-        printer.emit(f"store {VECTOR} {line}, ptr {place}, align {LINE}{hint}")
+        printer.emit(f"store {VECTOR} {line}, ptr {place}, align {LINE_BYTES}{hint}")
 
 
 def nontemporal_hint(printer: FunctionPrinter) -> str:
@@ -58,7 +58,7 @@ def _define_helper(printer: FunctionPrinter) -> None:
     module = printer.module
     if NAME in module.definitions:
         return
-    step = UNROLL * LINE
+    step = UNROLL * LINE_BYTES
     memcpy = "@llvm.memcpy.p0.p0.i64"
     module.declare(memcpy, "void", ["ptr", "ptr", "i64", "i1"])
     lines = [
@@ -66,7 +66,7 @@ def _define_helper(printer: FunctionPrinter) -> None:
         "entry:",
         "  %address = ptrtoint ptr %target to i64",
         "  %negated = sub i64 0, %address",
-        f"  %before = and i64 %negated, {LINE - 1}",
+        f"  %before = and i64 %negated, {LINE_BYTES - 1}",
         f"  %long = icmp uge i64 %size, {SHORTEST}",
         "  br i1 %long, label %lines, label %short",
         "short:",
@@ -82,7 +82,7 @@ def _define_helper(printer: FunctionPrinter) -> None:
         "  %at = phi i64 [ %before, %lines ], [ %next, %loop ]",
     ]
     for number in range(UNROLL):
-        lines.append(f"  %at{number} = add i64 %at, {number * LINE}")
+        lines.append(f"  %at{number} = add i64 %at, {number * LINE_BYTES}")
         lines += [
             f"  %from{number} = getelementptr i8, ptr %source, i64 %at{number}",
             f"  %line{number} = load {VECTOR}, ptr %from{number}, align 1",
@@ -90,7 +90,7 @@ def _define_helper(printer: FunctionPrinter) -> None:
     for number in range(UNROLL):
         lines += [
             f"  %to{number} = getelementptr i8, ptr %target, i64 %at{number}",
-            f"  store {VECTOR} %line{number}, ptr %to{number}, align {LINE}, !nontemporal !1",
+            f"  store {VECTOR} %line{number}, ptr %to{number}, align {LINE_BYTES}, !nontemporal !1",
         ]
     lines += [
         f"  %next = add i64 %at, {step}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from math import prod
 from typing import TYPE_CHECKING
@@ -483,12 +484,42 @@ def shuffle(printer: FunctionPrinter, op: Operation) -> None:
     if mask is None:
         raise LaminaError("'vector.shuffle' has no mask")
     indices = integers(op, "mask")
+    if _shuffle_registers(printer, op, indices):
+        return
     first, second = (printer.elements(operand) for operand in op.operands)
     layout = printer.layout(op.operands[0].type)
     inner = prod(layout.shape[1:])
     both_elements = [*first, *second]
     taken = [element for index in indices for element in both_elements[index * inner : (index + 1) * inner]]
     printer.set_elements(op.results[0], taken)
+
+
+def _shuffle_registers(printer: FunctionPrinter, op: Operation, indices: Sequence[int]) -> bool:
+    """A shuffle of 1-D vectors each register of whose result takes lanes of one or two; False where there are more."""
+    layouts = [printer.layout(operand.type) for operand in op.operands]
+    result = printer.layout(op.results[0].type)
+    types = {type_ for layout in layouts for type_ in layout.types}
+    if any(len(layout.shape) != 1 for layout in layouts) or len(types) != 1:
+        return False
+    lanes, parts = layouts[0].widths[0], [part for operand in op.operands for part in printer.parts(operand)]
+    made: list[str] = []
+    starts = list(itertools.accumulate(result.widths, initial=0))
+    for start, end in itertools.pairwise(starts):
+        sources = list(dict.fromkeys(index // lanes for index in indices[start:end]))
+        if len(sources) > 2:
+            return False
+        places = [sources.index(index // lanes) * lanes + index % lanes for index in indices[start:end]]
+        (type_,) = types
+        first, *second = (parts[source] for source in sources)
+        mask = ", ".join(f"i32 {place}" for place in places)
+        made.append(
+            printer.value(
+                f"shufflevector {type_} {first}, {type_} {second[0] if second else 'poison'}, "
+                f"<{end - start} x i32> <{mask}>"
+            )
+        )
+    printer.set_parts(op.results[0], made)
+    return True
 
 
 def _integer_array(op: Operation, name: str) -> list[int]:

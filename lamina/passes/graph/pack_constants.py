@@ -28,7 +28,7 @@ from lamina.dialects.graph.types import dtype_of
 from lamina.passes.base import LaminaPass
 from lamina.passes.graph.infer_types import graph_functions
 from lamina.passes.graph.shape_analysis import tensor_type
-from lamina.passes.registers import panel_vectors, target_vector_bits
+from lamina.passes.registers import group_panel, panel_vectors, target_vector_bits
 from lamina.resources import ResourceStore, fresh_memory
 
 PackedValue: TypeAlias = "DenseIntOrFPElementsAttr | DenseResourceAttr"
@@ -100,11 +100,14 @@ class _Packed:
     columns: int
     lanes: int
     vector_bits: int
+    group_panel: int | None = None
     readers: list[DotGeneralOp | ConvolutionOp] = field(default_factory=list["DotGeneralOp | ConvolutionOp"])
 
     @property
     def tile(self) -> int:
-        """The width of its panels, which suits the reader with the most rows."""
+        """The width of its panels, which suits the reader with the most rows, or has whole groups."""
+        if self.group_panel is not None:
+            return self.group_panel
         rows = [_rows(reader) for reader in self.readers]
         most = None if None in rows else max((count for count in rows if count is not None), default=None)
         return panel_vectors(self.columns, self.lanes, self.vector_bits, most) * self.lanes
@@ -130,9 +133,10 @@ class _Packer:
         lanes = self.vector_bits // (8 * dtype_of(accumulation_type(result_type.get_element_type())).itemsize)
         if columns <= lanes or np.prod(shape) * dtype_of(type_.get_element_type()).itemsize < MIN_PACKED_BYTES:
             return
-        key = (source.constant, source.permutation, axis, lanes)
+        panel = _group_panel(op, lanes)
+        key = (source.constant, source.permutation, axis, lanes, panel)
         if key not in self.known:
-            self.known[key] = _Packed(source, axis, columns, lanes, self.vector_bits)
+            self.known[key] = _Packed(source, axis, columns, lanes, self.vector_bits, panel)
         self.known[key].readers.append(op)
 
     def finish(self) -> None:
@@ -193,4 +197,13 @@ def _column_axis(op: DotGeneralOp | ConvolutionOp) -> int | None:
         return free[-1] if free else None
     last = len(op.kernel_order.permutation) - 1
     features_last = op.kernel_order.first == last and op.output_order.second == last
-    return last if features_last and op.feature_group_count.value.data == 1 else None
+    groups, outputs = op.feature_group_count.value.data, tensor_type(op.rhs.type).get_shape()[last]
+    return last if features_last and (groups == 1 or outputs > groups) else None
+
+
+def _group_panel(op: DotGeneralOp | ConvolutionOp, lanes: int) -> int | None:
+    """The width of the panels of a convolution's kernel with groups; None for other ops."""
+    if not isinstance(op, ConvolutionOp) or (groups := op.feature_group_count.value.data) == 1:
+        return None
+    shape = tensor_type(op.rhs.type).get_shape()
+    return group_panel(groups, shape[op.kernel_order.second], shape[op.kernel_order.first] // groups, lanes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from xdsl.dialects.builtin import DYNAMIC_INDEX
 from xdsl.ir import Block, BlockArgument, Operation, SSAValue
 from xdsl.ir.affine import AffineDimExpr
 
@@ -13,6 +14,7 @@ from lamina.dialects.loop import arith, memref
 from lamina.dialects.loop.types import is_memref
 from lamina.dialects.tensor import linalg
 from lamina.passes.loop.cleanup import touches_memory
+from lamina.passes.loop.emitter import memref_type
 from lamina.passes.loop.plan_arena import users_through_views
 from lamina.passes.loop.stages import captured_buffers
 from lamina.passes.loop.structured import (
@@ -20,10 +22,12 @@ from lamina.passes.loop.structured import (
     Schedule,
     axes_of,
     body_block,
+    group_of,
     is_structured,
     iterators_of,
     linear_map,
     maps_of,
+    positions_of_map,
 )
 from lamina.passes.loop.vector_access import can_access, is_vectorizable
 
@@ -47,6 +51,21 @@ class Epilogue:
     positions: tuple[tuple[Linear, ...], ...]
 
 
+@dataclass(frozen=True)
+class Groups:
+    """Narrow groups of features side by side in the vectors of a contraction.
+
+    Input number `input` has `features` for each group, one after the other; `feature` is the reduction over those of
+    one group. A vector has `count` groups of `outputs` columns.
+    """
+
+    input: int
+    feature: int
+    features: int
+    outputs: int
+    count: int
+
+
 @dataclass
 class Contraction:
     """A contraction, what initializes its accumulator, and what is computed from its result at once."""
@@ -59,6 +78,7 @@ class Contraction:
     others: list[int]
     positions: list[tuple[Linear, ...]]
     factors: tuple[Factor, Factor]
+    groups: Groups | None = None
     fill: linalg.FillOp | None = None
     epilogues: list[Epilogue] = field(default_factory=list[Epilogue])
 
@@ -105,8 +125,12 @@ def read_contraction(op: linalg.GenericOp, schedule: Schedule) -> Contraction:
     if not all(parallel[dim] for dim in dims):
         raise error_at(op, "the row and column axes of a contraction must be parallel")
     positions: list[tuple[Linear, ...]] = []
-    for map_ in maps_of(op):
+    groups: Groups | None = None
+    for number, map_ in enumerate(maps_of(op)):
         found = linear_map(map_)
+        if found is None or any(abs(position.coefficient(column)) > 1 for position in found):
+            found, read = _read_groups(op, schedule, number, column)
+            groups = read or groups
         if found is None or not can_access(found, dims):
             raise error_at(op, f"vectors cannot be read at {map_}")
         positions.append(found)
@@ -122,10 +146,33 @@ def read_contraction(op: linalg.GenericOp, schedule: Schedule) -> Contraction:
         [dim for dim, is_parallel in enumerate(parallel) if is_parallel and dim not in dims],
         positions,
         factors,
+        groups,
     )
     contraction.fill = fill_before(op)
     _take_epilogues(contraction)
     return contraction
+
+
+def _read_groups(
+    op: linalg.GenericOp, schedule: Schedule, number: int, column: int
+) -> tuple[tuple[Linear, ...] | None, Groups | None]:
+    """Where an input with narrow groups is read from, as if its features were the columns; None for any other input."""
+    positions = positions_of_map(maps_of(op)[number])
+    if positions is None or number >= len(op.inputs):
+        return None, None
+    *others, last = positions
+    lines = [position for position in others if isinstance(position, Linear)]
+    group = group_of(last, column)
+    sizes = [memref_type(op.inputs[number]).get_shape()[-1], memref_type(op.outputs[0]).get_shape()[-1]]
+    if group is None or len(lines) < len(others) or DYNAMIC_INDEX in sizes:
+        return linear_map(maps_of(op)[number]), None
+    count = sizes[1] // group.divisor
+    # One tile has all groups, and windows that overlap are none.
+    fits = sizes[1] <= schedule.tile_of(schedule.column or "") and sizes[0] == count * group.factor
+    if not fits or iterators_of(op)[group.rest.terms[0][0]]:
+        return linear_map(maps_of(op)[number]), None
+    features = Linear(((column, 1),), 0)
+    return (*lines, features), Groups(number, group.rest.terms[0][0], group.factor, group.divisor, count)
 
 
 def read_factors(block: Block) -> tuple[Factor, Factor] | None:

@@ -38,7 +38,13 @@ class TileLoops:
         def panel(inner: Emitter, start: Index, axis: VectorAxis) -> None:
             self._depth(inner, {axis.dim: start}, axis)
 
-        self._tiles(self.emitter, self.contraction.column, self.contraction.schedule.column, _padded, panel)
+        column = self.contraction.schedule.column
+        lanes_of = _padded if self.contraction.groups is None else self._whole_columns
+        self._tiles(self.emitter, self.contraction.column, column, lanes_of, panel)
+
+    def _whole_columns(self, count: int) -> int:
+        """The lanes for a remainder of columns with narrow groups, which change places in whole registers."""
+        return max(count, self.contraction.schedule.tile_of(self.contraction.schedule.column or ""))
 
     def _depth(self, emitter: Emitter, at: Positions, column: VectorAxis) -> None:
         """The reduction in blocks, where the schedule has any: all rows take what one block has of a panel."""
@@ -224,23 +230,52 @@ class TileLoops:
         step: int,
         tile: Callable[[Emitter, Index, VectorAxis], None],
     ) -> None:
-        """Fewer rows than a tile has, how many is known at run time: half a tile, then one row after the other.
+        """Fewer rows than a tile has, how many is known at run time: half a tile, then the rest in a tile of its size.
 
-        A masked tile would compute all of its rows: many times the work where a symbolic batch is one.
+        A masked tile would compute all of its rows, many times the work where a symbolic batch is one; a row alone
+        takes as long as two or three, for the panel: after half a tile it joins that. Where panels are in the nearest
+        caches (nothing is prefetched: blocks of attention) single rows do, with less code.
         """
+        half = step // 2
+
+        def parts(inner: Emitter) -> None:
+            self._if_rows(inner, "sge", count, start, half, tile)
+            done = inner.round_down(count, half)
+            self._rest(inner, inner.add(start, done), inner.subtract(count, done), half, tile)
+
+        if half == 1 or step % half:
+            self._rest(emitter, start, count, step, tile)
+        elif not self.contraction.schedule.prefetch:
+            parts(emitter)
+        else:
+            self._if_rows(emitter, "eq", count, start, half + 1, tile, parts)
+
+    def _rest(self, emitter: Emitter, start: Index, count: Index, step: int, tile: RowTile) -> None:
+        """A tile for each number of rows below `step`; one row after the other where no panel comes from memory."""
         row = self.contraction.row
         assert row is not None
-        end, half = emitter.add(start, count), step // 2
-        single = start
-        if half > 1 and step % half == 0:
+        if not self.contraction.schedule.prefetch:
+            end = emitter.add(start, count)
+            emitter.loop(start, end, 1, lambda inner, position: tile(inner, position, VectorAxis(row, 1)))
+            return
+        for rows in range(1, step):
+            self._if_rows(emitter, "eq", count, start, rows, tile)
 
-            def half_tile(inner: Emitter) -> None:
-                tile(inner, start, VectorAxis(row, half))
-
-            emitter.branch(emitter.compare("sge", count, half), half_tile)
-            single = emitter.add(start, emitter.round_down(count, half))
-
-        emitter.loop(single, end, 1, lambda inner, position: tile(inner, position, VectorAxis(row, 1)))
+    def _if_rows(
+        self,
+        emitter: Emitter,
+        comparison: str,
+        count: Index,
+        start: Index,
+        rows: int,
+        tile: RowTile,
+        otherwise: Callable[[Emitter], None] | None = None,
+    ) -> None:
+        """A tile of some rows at `start`, where `count` compares with their number."""
+        row = self.contraction.row
+        assert row is not None
+        axis = VectorAxis(row, rows)
+        emitter.branch(emitter.compare(comparison, count, rows), lambda inner: tile(inner, start, axis), otherwise)
 
     def partial_sums(self) -> SSAValue:
         """Stack space for the tiles of all rows of a panel, by the other axes of a block."""

@@ -12,9 +12,10 @@ from xdsl.ir import Operation, SSAValue
 from lamina.dialects.loop import arith, memref, vector
 from lamina.dialects.loop.types import is_memref, is_vector
 from lamina.passes.loop.contraction import Contraction, Epilogue
+from lamina.passes.loop.contraction_groups import GroupFeatures
 from lamina.passes.loop.emitter import Emitter, Index, scalar_attribute, vector_of
 from lamina.passes.loop.structured import Linear, body_block, element_type, emit_linear
-from lamina.passes.loop.vector_access import VectorAxis, VectorMemory, at_shape, present_axes, vector_body
+from lamina.passes.loop.vector_access import VectorAxis, VectorMemory, cast_at_shape, present_axes, vector_body
 
 if TYPE_CHECKING:
     from lamina.passes.loop.contraction_loops import TileLoops
@@ -100,12 +101,14 @@ class Tile:
         self.strips = [self._strip(segment) for segment in segments] or [Strip(dict(at), memory)]
         self.rank = len(loops.extents)
         self.ahead: Ahead | None = None
+        self.features = GroupFeatures(loops.contraction)
 
     def emit(self, emitter: Emitter) -> None:
         """Emit the tile."""
         self.memory.prepare(emitter, self.contraction.positions)
         for strip in self.strips:
             strip.memory.prepare(emitter, self.contraction.positions)
+            self.features.prepare(emitter, strip.memory)
         self.ahead = self._ahead(emitter)
         if self.depth is not None:
             self._emit_block(emitter, self.depth)
@@ -268,6 +271,8 @@ class Tile:
             done = 1 if taking_turns else len(tiles)
             return [*self._step(emitter, strips[:done], tiles[:done], at), *tiles[done:]]
         dim, inner_dims = dims[0], dims[1:]
+        if self.contraction.groups is not None and dim == self.contraction.groups.feature:
+            return self._features(emitter, strips, tiles, at, inner_dims)
         lower: Index = 0
         size = self.loops.extents[dim]
         border = self.loops.borders.get(dim)
@@ -309,6 +314,20 @@ class Tile:
             tiles = emitter.for_loop(main, size, 1, tiles, run(1))
         return tiles
 
+    def _features(
+        self, emitter: Emitter, strips: Sequence[Strip], tiles: Sequence[SSAValue], at: Positions, dims: list[int]
+    ) -> Sequence[SSAValue]:
+        """The features of narrow groups one by one; they are read together."""
+        groups = self.contraction.groups
+        assert groups is not None
+        self.features.forget()
+        values = list(tiles)
+        for number in range(groups.features):
+            turn = 0 if dims or len(self.strips) > 1 else number % len(values)
+            here = {**at, groups.feature: number}
+            values[turn:] = self._reduce(emitter, strips[turn:], values[turn:], here, dims)
+        return values
+
     def _taps(
         self, emitter: Emitter, strips: Sequence[Strip], tiles: Sequence[SSAValue], at: Positions, dims: list[int]
     ) -> Sequence[SSAValue]:
@@ -346,10 +365,12 @@ class Tile:
         for factor in contraction.factors:
             access = contraction.positions[factor.input]
             value = shared.get(factor.input)
-            if value is None:
+            if value is None and contraction.groups is not None and factor.input == contraction.groups.input:
+                value = self.features.get(emitter, factor, memory, positions)
+            elif value is None:
                 value = memory.read(emitter, contraction.op.inputs[factor.input], access, positions)
                 for cast in factor.casts:
-                    value = emitter.value(_cast(cast, value))
+                    value = emitter.value(cast_at_shape(cast, value))
             if row is None or not any(position.coefficient(row) for position in access):
                 shared[factor.input] = value
             values.append(value)
@@ -458,10 +479,3 @@ def _add(contraction: Contraction, left: SSAValue, right: SSAValue) -> Operation
     op_type = arith.AddfOp if isinstance(total, arith.AddfOp) else arith.AddiOp
     properties = total.properties if isinstance(total, arith.AddfOp | arith.AddiOp) else {}
     return op_type.create(operands=[left, right], result_types=[left.type], properties=properties)
-
-
-def _cast(op: Operation, value: SSAValue) -> Operation:
-    """A cast of a scalar body on a scalar or a vector."""
-    if is_vector(value.type):
-        return at_shape(op, [value], value.type.get_shape())
-    return type(op).create(operands=[value], result_types=[op.results[0].type], properties=op.properties)

@@ -9,12 +9,14 @@ from xdsl.dialects.builtin import AffineMapAttr, ArrayAttr, StringAttr
 from xdsl.ir import Attribute, Region, SSAValue
 from xdsl.ir.affine import AffineMap
 
+from lamina.diagnostics import error_at
 from lamina.dialects.loop.types import is_memref
 from lamina.dialects.tensor import linalg
 from lamina.passes.loop.emitter import Constants, Emitter, Index
 from lamina.passes.loop.structured import (
     AXES,
     Divided,
+    Grouped,
     Linear,
     Position,
     StructuredOp,
@@ -124,6 +126,14 @@ def _restrict_operand(
             dropped += [axis] if kept is None else []
             relative += [] if kept is None else [kept]
             continue
+        if isinstance(position, Grouped):
+            if (part := parts.get(position.dim)) is None or any(dim in parts for dim, _ in position.rest.terms):
+                raise error_at(op, "the features of a group are read in panels of whole groups only")
+            offsets.append(emitter.multiply(emitter.divide(part.offset, position.divisor), position.factor))
+            groups = emitter.divide(part.size or 1, position.divisor)
+            sizes.append(emitter.multiply(groups, position.factor))
+            relative.append(position.rest if part.step == position.divisor else position)
+            continue
         remaining = tuple(
             (dim, factor) for dim, factor in position.terms if dim not in parts or parts[dim].size is not None
         )
@@ -166,6 +176,9 @@ def _reach(emitter: Emitter, op: StructuredOp, position: Linear, parts: Mapping[
 def _renumbered(position: Position, numbers: Mapping[int, int]) -> Position:
     if isinstance(position, Divided):
         return Divided(numbers[position.dim], position.divisor, position.remainder)
+    if isinstance(position, Grouped):
+        rest = Linear(tuple((numbers[dim], factor) for dim, factor in position.rest.terms), position.rest.constant)
+        return Grouped(numbers[position.dim], position.divisor, position.factor, rest)
     return Linear(tuple((numbers[dim], factor) for dim, factor in position.terms), position.constant)
 
 
@@ -215,12 +228,19 @@ def has_subviews(op: StructuredOp, steps: Mapping[int, int] | None = None) -> bo
 
 def _has_subview(map_: AffineMap, steps: Mapping[int, int]) -> bool:
     positions = positions_of_map(map_)
-    return positions is not None and all(
-        position.divisor % steps.get(position.dim, position.divisor + 1) == 0
-        if isinstance(position, Divided)
-        else all(factor > 0 for _, factor in position.terms)
-        for position in positions
-    )
+    return positions is not None and all(_is_in_subview(position, steps) for position in positions)
+
+
+def _is_in_subview(position: Position, steps: Mapping[int, int]) -> bool:
+    """Whether a part of the iteration space has a contiguous part of an axis, where dims are cut into `steps`."""
+    match position:
+        case Divided():
+            return position.divisor % steps.get(position.dim, position.divisor + 1) == 0
+        case Grouped():
+            whole_groups = steps.get(position.dim, 1) % position.divisor == 0
+            return whole_groups and all(factor > 0 and dim not in steps for dim, factor in position.rest.terms)
+        case _:
+            return all(factor > 0 for _, factor in position.terms)
 
 
 def load_irregular_operands(

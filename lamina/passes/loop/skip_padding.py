@@ -18,7 +18,7 @@ from lamina.passes.loop.borders import BORDER, border_widths
 from lamina.passes.loop.cleanup import erase_dead_ops
 from lamina.passes.loop.contraction import read_factors
 from lamina.passes.loop.emitter import Constants, Emitter, Index, memref_type, row_major_strides
-from lamina.passes.loop.structured import Schedule, body_block, iterators_of, linear_map, maps_of
+from lamina.passes.loop.structured import Schedule, body_block, iterators_of, maps_of, positions_of_map
 
 SKIPPED = "skipped"
 
@@ -101,7 +101,7 @@ def _is_window(op: linalg.GenericOp, number: int, low: Sequence[int], high: Sequ
     schedule = Schedule.of(op)
     if schedule is None or schedule.kind != "contraction" or schedule.padding != SKIPPED:
         return False
-    positions, parallel = linear_map(maps_of(op)[number]), iterators_of(op)
+    positions, parallel = positions_of_map(maps_of(op)[number]), iterators_of(op)
     if positions is None or read_factors(body_block(op)) is None:
         return False
     padded = [before or after for before, after in zip(low, high, strict=True)]

@@ -114,7 +114,22 @@ class Divided:
         return ((self.dim, 1),)
 
 
-Position: TypeAlias = Linear | Divided
+@dataclass(frozen=True)
+class Grouped:
+    """`dim floordiv divisor * factor + rest`: an input feature of the group that output feature `dim` belongs to."""
+
+    dim: int
+    divisor: int
+    factor: int
+    rest: Linear
+
+    @property
+    def terms(self) -> tuple[tuple[int, int], ...]:
+        """The dims that it moves with."""
+        return ((self.dim, self.factor), *self.rest.terms)
+
+
+Position: TypeAlias = Linear | Divided | Grouped
 
 
 def position_of(expression: AffineExpr) -> Position | None:
@@ -127,7 +142,39 @@ def position_of(expression: AffineExpr) -> Position | None:
         ):
             return Divided(dim, divisor, kind == AffineBinaryOpKind.Mod)
         case _:
-            return linear(expression)
+            found = linear(expression)
+            return _grouped(expression) if found is None else found
+
+
+def _grouped(expression: AffineExpr) -> Grouped | None:
+    """A sum of one quotient, scaled, and what is linear; None for any other expression."""
+    match expression:
+        case AffineBinaryOpExpr(kind=AffineBinaryOpKind.Add, lhs=lhs, rhs=rhs):
+            pass
+        case _:
+            return None
+    for first, second in ((lhs, rhs), (rhs, lhs)):
+        rest = linear(second)
+        factor = 1
+        if isinstance(first, AffineBinaryOpExpr) and first.kind == AffineBinaryOpKind.Mul:
+            scale = first.rhs
+            if not isinstance(scale, AffineConstantExpr):
+                return None
+            first, factor = first.lhs, scale.value
+        quotient = position_of(first)
+        if rest is not None and isinstance(quotient, Divided) and not quotient.remainder and factor > 0:
+            return Grouped(quotient.dim, quotient.divisor, factor, rest)
+    return None
+
+
+def group_of(position: Position | None, column: int) -> Grouped | None:
+    """Feature `rest`, one dim, of the group that the column belongs to; groups of one column have a linear position."""
+    if isinstance(position, Linear) and (features := position.coefficient(column)) > 1 and position.constant == 0:
+        rest = tuple(term for term in position.terms if term[0] != column)
+        position = Grouped(column, 1, features, Linear(rest, 0))
+    if not isinstance(position, Grouped) or position.dim != column or position.rest.plain in (None, column):
+        return None
+    return position
 
 
 def positions_of_map(map_: AffineMap) -> tuple[Position, ...] | None:
@@ -146,6 +193,9 @@ def affine(expression: Position) -> AffineExpr:
     if isinstance(expression, Divided):
         dim = AffineDimExpr(expression.dim)
         return dim % expression.divisor if expression.remainder else dim // expression.divisor
+    if isinstance(expression, Grouped):
+        group = AffineDimExpr(expression.dim) // expression.divisor
+        return (group if expression.factor == 1 else group * expression.factor) + affine(expression.rest)
     total: AffineExpr | None = None
     for dim, factor in expression.terms:
         term: AffineExpr = AffineDimExpr(dim)

@@ -219,3 +219,10 @@ def at_shape(op: Operation, operands: Sequence[SSAValue], shape: Sequence[int]) 
     return type(op).create(
         operands=operands, result_types=result_types, properties=op.properties, attributes=op.attributes
     )
+
+
+def cast_at_shape(op: Operation, value: SSAValue) -> Operation:
+    """A cast of a scalar body on a scalar or a vector."""
+    if is_vector(value.type):
+        return at_shape(op, [value], value.type.get_shape())
+    return type(op).create(operands=[value], result_types=[op.results[0].type], properties=op.properties)

@@ -44,7 +44,7 @@ class VectorizePass(LaminaPass):
         }
 
     Remainders of static size are tiles of their own (columns rounded up and masked); columns of a dynamic remainder
-    are masked, its rows are half a tile and single ones.
+    are masked, its rows are half a tile and a tile of what is left.
     Stages of kind `columns` become loops over vectors along that axis (`passes/loop/vectorize_columns.py`), those of
     kind `transpose` loops over square blocks (`passes/loop/vectorize_transpose.py`).
     Long epilogues run over the rows of the tile, stored on the stack. Raises LaminaError for a scheduled op that is no

@@ -15,6 +15,7 @@ from lamina.passes.registers import target_vector_bits
 from lamina.passes.tensor.schedules.blocks import block_schedule
 from lamina.passes.tensor.schedules.contraction import contraction_schedule
 from lamina.passes.tensor.schedules.convolution import depthwise_schedule
+from lamina.passes.tensor.schedules.groups import groups_schedule
 from lamina.passes.tensor.schedules.rows import schedule_rows
 from lamina.passes.tensor.schedules.stage_view import StageView, write_schedule
 from lamina.passes.tensor.schedules.transpose import transpose_schedule
@@ -62,6 +63,7 @@ def assign_schedules(function: func.FuncOp, vector_bits: int) -> None:
         schedule = (
             block_schedule(stage, vector_bits)
             or depthwise_schedule(stage, vector_bits)
+            or groups_schedule(stage, vector_bits)
             or vector_product_schedule(stage)
             or contraction_schedule(stage, vector_bits)
             or transpose_schedule(stage, vector_bits)

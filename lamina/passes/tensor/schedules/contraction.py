@@ -11,7 +11,7 @@ from xdsl.ir import Attribute
 from lamina.dialects.loop import arith
 from lamina.dialects.tensor import linalg
 from lamina.passes.loop.contraction import read_factors
-from lamina.passes.loop.structured import Divided, position_of
+from lamina.passes.loop.structured import Divided, Grouped, group_of, position_of
 from lamina.passes.registers import (
     ROWS_BY_COLUMN_VECTORS,
     SHORT_BLOCK_ROWS,
@@ -61,14 +61,19 @@ SHORT_AXIS = 3
 
 def contraction_schedule(stage: StageView, vector_bits: int) -> Mapping[str, Attribute] | None:
     """The schedule of a contraction that explicit vectors suit, None for any other op."""
-    axes, bits = _row_and_column(stage), _accumulator_bits(stage.op)
+    axes, bits = _row_and_column(stage), accumulator_bits(stage.op)
     if axes is None or bits is None:
         return None
     row, column = axes
     lanes = vector_bits // bits
-    panel = _panel(stage, column)
-    if panel is None:
-        rows, vectors = register_block(stage.sizes[row], stage.sizes[column], lanes, vector_bits)
+    group = group_of_columns(stage, column)
+    columns = stage.sizes[column] if group is None else group.divisor
+    panel = packed_panel(stage, column)
+    if panel is None or group is not None:
+        if group is not None and (group.divisor == 1 or panel not in (None, group.divisor)):
+            return None
+        rows, vectors = register_block(stage.sizes[row], columns, lanes, vector_bits)
+        panel = None
     else:
         vectors = panel // lanes
         rows = _panel_rows(stage.sizes[row], vectors, vector_bits)
@@ -85,9 +90,12 @@ def contraction_schedule(stage: StageView, vector_bits: int) -> Mapping[str, Att
     others = [dim for dim, parallel in enumerate(stage.parallel) if parallel and dim not in axes]
     names = stage.names
     width = vectors * lanes
+    part = width if group is None else group.divisor
     few = panel is not None and rows <= SHORT_BLOCK_ROWS and accumulators == 1
     blocks = {names[row]: block, **_depth_block(stage, reduced, FEW_ROWS_DEPTH if few else MAX_DEPTH)}
-    panels = ceil(stage.size(column) / width)
+    if group is not None:
+        blocks[names[column]] = group.divisor
+    panels = ceil(stage.size(column) / part)
     lines, folded = 1, _folded_axis(stage, row, others)
     if folded is not None:
         lines = _lines(stage, folded, block, panels * ceil(stage.size(row) / block))
@@ -95,7 +103,7 @@ def contraction_schedule(stage: StageView, vector_bits: int) -> Mapping[str, Att
         blocks = {names[folded]: lines, **blocks}
     row_axes = [row] if folded is None else [folded, row]
     inner = [column, *row_axes] if _is_large(stage, column, reduced) else [*row_axes, column]
-    work = 2 * lines * block * width * prod(stage.size(dim) for dim in reduced)
+    work = 2 * lines * block * part * prod(stage.size(dim) for dim in reduced)
     tiles = lines * ceil(min(block, stage.size(row)) / rows)
     prefetch = 0 if panel is None or tiles < MIN_PREFETCHING_TILES else ceil(vectors / tiles)
     return {
@@ -164,16 +172,16 @@ def _depth_block(stage: StageView, reduced: Sequence[int], depth: int) -> Mappin
 def _row_and_column(stage: StageView) -> tuple[int, int] | None:
     """The dims that registers hold a block of, for products whose columns are contiguous."""
     op = stage.op
-    if len(op.inputs) != 2 or len(op.outputs) != 1 or _accumulator_bits(op) is None:
+    if len(op.inputs) != 2 or len(op.outputs) != 1 or accumulator_bits(op) is None:
         return None
     rhs, output = (plain_dims(map_) for map_ in stage.maps[1:])
     if not output or not rhs or None in output:
         return None
     column = output[-1]
     used_by_lhs = {dim for result in stage.maps[0].results for dim in result.used_dims()}
-    if column is None or column in used_by_lhs:
+    if column is None or (column in used_by_lhs and group_of_columns(stage, column) is None):
         return None
-    if _panel(stage, column) is None and (rhs[-1] != column or rhs.count(column) != 1):
+    if packed_panel(stage, column) is None and (rhs[-1] != column or rhs.count(column) != 1):
         return None
     used_by_rhs = {dim for result in stage.maps[1].results for dim in result.used_dims()}
     rows = [dim for dim in output[:-1] if dim is not None and dim in used_by_lhs and dim not in used_by_rhs]
@@ -184,7 +192,13 @@ def _row_and_column(stage: StageView) -> tuple[int, int] | None:
     return max(rows, key=stage.size) if row is None else row, column
 
 
-def _panel(stage: StageView, column: int) -> int | None:
+def group_of_columns(stage: StageView, column: int) -> Grouped | None:
+    """The groups of columns that have features of their own in the left operand; None where there are none."""
+    results = stage.maps[0].results
+    return group_of(position_of(results[-1]), column) if results else None
+
+
+def packed_panel(stage: StageView, column: int) -> int | None:
     """The columns that a panel of the right operand holds, where it is packed."""
     *others, last = map(position_of, stage.maps[1].results)
     if not isinstance(last, Divided) or not last.remainder or last.dim != column:
@@ -193,7 +207,7 @@ def _panel(stage: StageView, column: int) -> int | None:
     return last.divisor if panels == [Divided(column, last.divisor, remainder=False)] else None
 
 
-def _accumulator_bits(op: linalg.GenericOp) -> int | None:
+def accumulator_bits(op: linalg.GenericOp) -> int | None:
     """The bits of one sum of a body `accumulator + f(left) * g(right)`, f and g casts; None for another body.
 
     Floats are summed in f32 and f64, integers in i32 and i64: vectors of narrower elements have no multiply-add.

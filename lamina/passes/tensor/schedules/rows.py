@@ -96,19 +96,27 @@ def _with_long_rows(stages: Sequence[StageView], shared: int) -> int:
     return shared
 
 
-def _write_columns(stage: StageView) -> bool:
-    """Give a reduction of leading axes, a stage of its own, parallel blocks of its last axis; False for any other.
-
-    Each element is reduced in the order that it would be alone, whatever the blocks are.
-    """
+def _has_columns(stage: StageView) -> bool:
+    """Whether a stage reduces leading axes and has a long last one, at plain positions."""
     last = len(stage.parallel) - 1
-    if stage.parallel != [False] * last + [True] or last == 0 or stage.size(last) < 2 * COLUMN_BLOCK:
+    others = [stage.size(dim) for dim in range(last) if stage.parallel[dim]]
+    if all(stage.parallel) or not stage.parallel[-1] or set(others) - {1} or stage.size(last) < 2 * COLUMN_BLOCK:
         return False
     for map_ in stage.maps:
         if any(last in result.used_dims() and not isinstance(result, AffineDimExpr) for result in map_.results):
             return False
-    if any(op.regions or isinstance(op, tensor.ExtractOp | linalg.IndexOp) for op in stage.op.body.block.ops):
+    return not any(op.regions or isinstance(op, tensor.ExtractOp | linalg.IndexOp) for op in stage.op.body.block.ops)
+
+
+def _write_columns(stage: StageView) -> bool:
+    """Give a reduction of leading axes, a stage of its own, parallel blocks of its last axis; False for any other.
+
+    Each element is reduced in the order that it would be alone, whatever the blocks are. The other axes are reduced, or
+    have one element.
+    """
+    if not _has_columns(stage):
         return False
+    last = len(stage.parallel) - 1
     name = stage.names[last]
     rows, columns = prod(stage.size(dim) for dim in range(last)), stage.size(last)
     block = min(LONG_COLUMN_BLOCK, columns // 2 // LONG_ROW * LONG_ROW) if rows * columns > LARGE else COLUMN_BLOCK
@@ -127,6 +135,11 @@ def _write_rows(stages: Sequence[StageView]) -> None:
     if len(stages) == 1 and _write_columns(stages[0]):
         return
     shared = _with_long_rows(stages, _shared_axes(stages))
+    pieces = prod(stages[0].size(dim) for dim in range(shared))
+    if len(stages) > 1 and pieces == 1 and any(_has_columns(stage) for stage in stages):
+        for stage in stages:
+            _write_rows([stage])
+        return
     names = stages[0].names[:shared]
     work = sum(stage.operations(shared) for stage in stages)
     schedule: dict[str, Attribute] = {"kind": StringAttr("rows"), "parallel": texts(names)}

@@ -38,21 +38,32 @@ func.func private @bias(%a: memref<16x8xf32>, %b: memref<8x20xf32>, %v: memref<2
   func.return
 }
 
-// Rows whose number is not known: what remains of them is half a tile, then one after the other.
+// Rows whose number is not known: what remains of them is half a tile, then a tile of what is left; half a tile takes a single row with it.
 // CHECK-LABEL: func.func private @dynamic
 func.func private @dynamic(%a: memref<?x8xf32>, %b: memref<8x16xf32>, %c: memref<?x16xf32>) attributes {lamina.kernel} {
   // CHECK: [[REST:%.*]] = arith.subi
+  // CHECK: vector.outerproduct {{.*}} : vector<8xf32>, vector<16xf32>
+  // CHECK: [[FIVE:%.*]] = arith.cmpi eq, [[REST]]
+  // CHECK: scf.if [[FIVE]]
+  // CHECK: vector.outerproduct {{.*}} : vector<5xf32>, vector<16xf32>
+  // CHECK: [[HALF:%.*]] = arith.cmpi sge, [[REST]]
+  // CHECK: scf.if [[HALF]]
   // CHECK: vector.outerproduct {{.*}} : vector<4xf32>, vector<16xf32>
-  // CHECK: [[END:%.*]] = arith.addi {{%.*}}, [[REST]]
-  // CHECK: [[MANY:%.*]] = arith.cmpi sge, [[REST]]
-  // CHECK: scf.if [[MANY]]
-  // CHECK: vector.outerproduct {{.*}} : vector<2xf32>, vector<16xf32>
-  // CHECK: scf.for [[ROW:%.*]] = {{%.*}} to [[END]]
+  // CHECK: [[FROM:%.*]] = arith.addi
+  // CHECK: [[LEFT:%.*]] = arith.subi [[REST]]
+  // CHECK: [[ONE:%.*]] = arith.cmpi eq, [[LEFT]]
+  // CHECK: scf.if [[ONE]]
   // CHECK: vector.outerproduct {{.*}} : vector<1xf32>, vector<16xf32>
-  // CHECK: vector.transfer_write {{.*}}, %c[[[ROW]],
+  // CHECK: vector.transfer_write {{.*}}, %c[[[FROM]],
+  // CHECK: [[TWO:%.*]] = arith.cmpi eq, [[LEFT]]
+  // CHECK: scf.if [[TWO]]
+  // CHECK: vector.outerproduct {{.*}} : vector<2xf32>, vector<16xf32>
+  // CHECK: [[THREE:%.*]] = arith.cmpi eq, [[LEFT]]
+  // CHECK: scf.if [[THREE]]
+  // CHECK: vector.outerproduct {{.*}} : vector<3xf32>, vector<16xf32>
   linalg.generic {indexing_maps = [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>],
     iterator_types = ["parallel", "parallel", "reduction"]} ins(%a, %b : memref<?x8xf32>, memref<8x16xf32>) outs(%c : memref<?x16xf32>)
-    attrs = {lamina.axes = ["m", "n", "k"], lamina.schedule = {kind = "contraction", row = "m", column = "n", tile = {m = 4, n = 16}}} {
+    attrs = {lamina.axes = ["m", "n", "k"], lamina.schedule = {kind = "contraction", row = "m", column = "n", tile = {m = 8, n = 16}, prefetch = 1}} {
   ^bb0(%x: f32, %y: f32, %z: f32):
     %p = arith.mulf %x, %y : f32
     %s = arith.addf %z, %p : f32

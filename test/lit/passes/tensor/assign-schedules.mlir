@@ -90,6 +90,23 @@ func.func private @depthwise(%x: tensor<1x14x26x64xf32>, %w: tensor<3x3x1x64xf32
   func.return %0 : tensor<1x12x24x64xf32>
 }
 
+// Groups of four outputs: a vector has four of them.
+// CHECK-LABEL: func.func private @narrow_groups
+// CHECK:       lamina.schedule = {kind = "contraction", row = "w", column = "o", tile = {w = 12 : i64, o = 16 : i64}, block = {o = 16 : i64}
+// CHECK-SAME:  parallel = ["n", "h", "o"]
+func.func private @narrow_groups(%x: tensor<1x14x26x64xf32>, %w: tensor<3x3x4x64xf32>) -> tensor<1x12x24x64xf32> attributes {lamina.kernel} {
+  %0 = graph.convolution %x, %w, [b, 0, 1, f] x [0, 1, i, o] -> [b, 0, 1, f], strides = [1, 1], padding = [0, 0, 0, 0], lhs_dilation = [1, 1], rhs_dilation = [1, 1], groups = 16 : tensor<1x14x26x64xf32>, tensor<3x3x4x64xf32> -> tensor<1x12x24x64xf32>
+  func.return %0 : tensor<1x12x24x64xf32>
+}
+
+// Groups of 56 outputs: each is a contraction, whose columns are a block.
+// CHECK-LABEL: func.func private @wide_groups
+// CHECK:       lamina.schedule = {kind = "contraction", row = "w", column = "o", tile = {w = 8 : i64, o = 32 : i64}, block = {{{.*}}o = 56 : i64}
+func.func private @wide_groups(%x: tensor<1x14x26x112xf32>, %w: tensor<3x3x56x112xf32>) -> tensor<1x12x24x112xf32> attributes {lamina.kernel} {
+  %0 = graph.convolution %x, %w, [b, 0, 1, f] x [0, 1, i, o] -> [b, 0, 1, f], strides = [1, 1], padding = [0, 0, 0, 0], lhs_dilation = [1, 1], rhs_dilation = [1, 1], groups = 2 : tensor<1x14x26x112xf32>, tensor<3x3x56x112xf32> -> tensor<1x12x24x112xf32>
+  func.return %0 : tensor<1x12x24x112xf32>
+}
+
 // All stages share the rows, and so one parallel loop.
 // CHECK-LABEL: func.func private @softmax
 // CHECK:       lamina.axes = ["i0", "i1", "i2", "r2"], lamina.schedule = {kind = "rows", parallel = ["i0", "i1"], grain = [[G:[0-9]+]] : i64}
