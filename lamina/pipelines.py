@@ -47,6 +47,7 @@ PASSES: Mapping[str, PassFactory] = {
         "recognize-group-norms": "lamina.passes.graph.recognize_group_norms:RecognizeGroupNormsPass",
         "move-views": "lamina.passes.graph.move_views:MoveViewsPass",
         "recognize-attention": "lamina.passes.graph.recognize_attention:RecognizeAttentionPass",
+        "branch-attention": "lamina.passes.graph.branch_attention:BranchAttentionPass",
         "decompose": "lamina.passes.graph.decompose:DecomposePass",
         "remat": "lamina.passes.autodiff.remat:RematPass",
         "differentiate": "lamina.passes.autodiff.differentiate:DifferentiatePass",
@@ -75,6 +76,7 @@ PASSES: Mapping[str, PassFactory] = {
         "vectorize": "lamina.passes.loop.vectorize:VectorizePass",
         "linalg-to-loops": "lamina.passes.loop.linalg_to_loops:LinalgToLoopsPass",
         "fuse-loops": "lamina.passes.loop.fuse_loops:FuseLoopsPass",
+        "pipeline-rows": "lamina.passes.loop.pipeline_rows:PipelineRowsPass",
         "stream-stores": "lamina.passes.loop.stream_stores:StreamStoresPass",
         "split-loops": "lamina.passes.loop.split_loops:SplitLoopsPass",
         "vectorize-loops": "lamina.passes.loop.vectorize_loops:VectorizeLoopsPass",
@@ -100,7 +102,7 @@ GPU_PASSES: tuple[str, ...] = (
 )
 """For a GPU: from linalg on tensors to kernels and a host program."""
 
-CPU_ONLY = frozenset({"pack-constants", "pack-operands", "assign-schedules"})
+CPU_ONLY = frozenset({"branch-attention", "pack-constants", "pack-operands", "assign-schedules"})
 """Passes up to the tensor phase that are about a CPU's registers and caches; a GPU does without."""
 
 ON_REQUEST = frozenset(
@@ -155,6 +157,7 @@ PHASES: tuple[Phase, ...] = (
             "assign-layouts",
             "canonicalize",
             "move-views",
+            "branch-attention",
             "split-transposed-convolutions",
             "merge-positions",
             "materialize-padding",
@@ -187,6 +190,7 @@ PHASES: tuple[Phase, ...] = (
             "linalg-to-loops",
             "fuse-loops",
             "split-loops",
+            "pipeline-rows",
             "stream-stores",
             "vectorize-loops",
             "plan-arena",
@@ -281,7 +285,7 @@ def dialects() -> dict[str, DialectFactory]:
         return Graph
 
     def cpu() -> Dialect:
-        from lamina.dialects.hardware import Cpu
+        from lamina.dialects.hardware.cpu import Cpu
 
         return Cpu
 

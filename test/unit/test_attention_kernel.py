@@ -118,5 +118,6 @@ def test_one_kernel_that_mlir_accepts(symbolic):
     pipelines.run_phases(case.module, context, after="tensor", to="loop")
     assert_accepted(api.module_text(case.module))
     kernels = [op for op in case.module.ops if "lamina.kernel" in op.attributes]
-    assert len(kernels) == 1
-    assert sum(1 for _ in kernels[0].walk()) <= 400
+    # With a symbolic number of queries there are those for one query besides.
+    (kernel,) = [op for op in kernels if not symbolic or op.sym_name.data == "attention"]
+    assert sum(1 for _ in kernel.walk()) <= 400

@@ -25,7 +25,7 @@ def model_of(inputs, output, body):
 
 def compare(model, feeds, *, target=None, threads=1, exact=False, offset=0):
     """Our result beside ONNX Runtime's; ours is written `offset` elements behind the start of a line."""
-    executable = lamina.compile(model, threads=threads, target=target, cache=False)
+    executable = lamina.compile(model, threads=threads, target=target)  # the second time from the cache
     (theirs,) = onnxruntime_outputs(model, feeds)
     theirs = np.asarray(theirs)
     raw = np.full(theirs.size + 64, 77, theirs.dtype)
@@ -52,6 +52,7 @@ STREAMED = {
     "exp": ("float[r, c] x", "float[r, c] y", "y = Exp(x)", False),
     "softmax": ("float[r, c] x", "float[r, c] y", "y = Softmax <axis = -1> (x)", False),
     "layer norm": ("float[r, c] x, float[c] s, float[c] b", "float[r, c] y", "y = LayerNormalization(x, s, b)", False),
+    "concat first": ("float[r, c] x, float[r, c] z", "float[r2, c] y", "y = Concat <axis = 0> (x, z, x)", True),
     "concat": ("float[r, c] x, float[r, c] z", "float[r, d] y", "y = Concat <axis = 1> (x, z)", True),
     "transpose": ("float[r, c] x", "float[c, r] y", "y = Transpose <perm = [1, 0]> (x)", True),
     "double": ("double[r, c] x, double[r, c] z", "double[r, c] y", "y = Mul(x, z)", True),
@@ -90,6 +91,64 @@ def test_long_results_past_the_caches(case, rows, columns, offset, target):
         compare(model, feeds, target=target, threads=threads, exact=exact, offset=offset)
 
 
+PIPELINED = {
+    "softmax": STREAMED["softmax"][:3],
+    "log softmax": ("float[r, c] x", "float[r, c] y", "y = LogSoftmax <axis = -1> (x)"),
+    "layer norm": STREAMED["layer norm"][:3],
+}
+
+
+@pytest.mark.parametrize("case", PIPELINED)
+@pytest.mark.parametrize(("rows", "columns", "offset"), [(64, 512, 0), (131, 1037, 5), (70, 4096, 1), (67, 515, 15)])
+@pytest.mark.parametrize("target", [SMALL_CACHE, SMALL_CACHE | AVX2], ids=["host", "avx2"])
+def test_rows_in_several_passes_at_once(case, rows, columns, offset, target):
+    model = sized(model_of(*PIPELINED[case]), {"r": rows, "c": columns})
+    feeds = feeds_of(model)
+    results = [compare(model, feeds, target=target, threads=threads, offset=offset) for threads in (1, 2)]
+    np.testing.assert_array_equal(*results)
+
+
+def test_pipelined_rows_do_not_depend_on_where_results_begin():
+    model = sized(model_of(*PIPELINED["softmax"]), {"r": 64, "c": 600})
+    feeds = feeds_of(model)
+    first, second = (compare(model, feeds, target=SMALL_CACHE, offset=offset) for offset in (0, 7))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_special_values_stay_in_their_rows():
+    model = sized(model_of(*PIPELINED["softmax"]), {"r": 64, "c": 640})
+    feeds = feeds_of(model)
+    feeds["x"][5, 600], feeds["x"][9, 3], feeds["x"][63, 639], feeds["x"][20] = np.nan, np.inf, -np.inf, -np.inf
+    (ours,) = lamina.compile(model, threads=1, target=SMALL_CACHE, cache=False)(feeds["x"])
+    assert np.isnan(ours[[5, 9, 20]]).all()
+    clean = [row for row in range(64) if row not in (5, 9, 20)]
+    (theirs,) = onnxruntime_outputs(model, feeds)
+    np.testing.assert_allclose(ours[clean], np.asarray(theirs)[clean], rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("offset", [0, 3])
+def test_gathered_rows_past_the_caches(offset):
+    model = sized(
+        model_of("float[r, c] x, int64[n] i", "float[n, c] y", "y = Gather(x, i)"), {"r": 7, "c": 1037, "n": 9}
+    )
+    feeds = {"x": numbers(7, 1037), "i": np.array([3, -1, 0, 6, 6, -7, 2, 1, 5])}
+    for threads in (1, 2):
+        compare(model, feeds, target=SMALL_CACHE, threads=threads, exact=True, offset=offset)
+
+
+@pytest.mark.parametrize("body", ["y = Softmax <axis = 0> (x)", "y = ReduceMean <keepdims = 1> (x, first)"])
+@pytest.mark.parametrize(("rows", "columns"), [(33, 1024), (40, 2500)])
+def test_reduced_columns_that_are_kept(body, rows, columns):
+    model = sized(model_of("float[r, c] x", "float[s, c] y", body), {"r": rows, "c": columns})
+    results = [compare(model, {"x": numbers(rows, columns)}, threads=threads) for threads in (1, 2)]
+    np.testing.assert_array_equal(*results)
+
+
+@pytest.mark.parametrize("body", ["y = Exp(x)", "t = ReduceSum <keepdims = 0> (x) y = Mul(t, x)"])
+def test_scalars(body):
+    compare(model_of("float x", "float y", body), {"x": np.array(0.3, np.float32)})
+
+
 def test_streamed_stores_are_nontemporal_and_made_visible():
     model = sized(model_of(*STREAMED["add"][:3]), {"r": 4, "c": 4096})
     text = _llvm_text(model, SMALL_CACHE)
@@ -122,8 +181,8 @@ def test_reductions_of_everything(kind, shape):
     sizes = ", ".join(map(str, shape))
     model = model_of(f"float[{sizes}] x", "float y", f"y = {kind} <keepdims = 0> (x)")
     feeds = {"x": numbers(*shape)}
-    executable = [lamina.compile(model, threads=threads, cache=False) for threads in (1, 2)]
-    results = [np.asarray(each(**feeds)[0]) for each in executable]
+    executable = lamina.compile(model, cache=False)
+    results = [np.asarray(executable.call(feeds, threads=threads)[0]) for threads in (1, 2)]
     np.testing.assert_array_equal(*results)
     exact = feeds["x"].astype(np.float64)
     exact = exact.sum() if kind == "ReduceSum" else exact.max()

@@ -160,18 +160,19 @@ class GeluOp(Activation):
     def decompose(self, builder: GraphBuilder) -> Sequence[SSAValue]:
         x = builder.widen(self.operand)
         if self.approximate.data == "tanh":
-            cubic = builder.multiply(builder.multiply(builder.multiply(x, x), x), TANH_CUBIC)
-            inner = builder.tanh(builder.multiply(builder.add(x, cubic), SQRT_TWO_OVER_PI))
+            # (1 + tanh z) / 2 = 1 / (1 + exp(-2z)), without its cancellation
+            factor = builder.multiply(builder.multiply(x, x), 2 * SQRT_TWO_OVER_PI * TANH_CUBIC)
+            twice = builder.multiply(x, builder.add(factor, 2 * SQRT_TWO_OVER_PI))
+            result = builder.multiply(x, builder.logistic(twice))
         else:
             inner = builder.erf(builder.multiply(x, SQRT_HALF))
-        result = builder.multiply(builder.multiply(x, 0.5), builder.add(inner, 1.0))
+            result = builder.multiply(builder.multiply(x, 0.5), builder.add(inner, 1.0))
         return (builder.cast(result, builder.element_type(self.operand)),)
 
     def reference(self, *operands: Array) -> Array:
         (operand,) = operands
         x = operand.astype(np.float64)
         if self.approximate.data == "tanh":
-            # (1 + tanh z) / 2 = 1 / (1 + exp(-2z)), without its cancellation
             result = x / (1 + np.exp(-2 * SQRT_TWO_OVER_PI * (x + TANH_CUBIC * x**3)))
         else:
             result = x * _erfc(-x * SQRT_HALF) / 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 from xdsl.dialects.builtin import (
@@ -12,6 +13,7 @@ from xdsl.dialects.builtin import (
     MemRefType,
     NoneAttr,
     StridedLayoutAttr,
+    StringAttr,
     i64,
 )
 from xdsl.ir import SSAValue
@@ -21,7 +23,7 @@ from lamina.dialects.loop import memref
 from lamina.dialects.loop.types import AnyMemRef, is_memref
 from lamina.dialects.tensor import linalg
 from lamina.passes.loop.emitter import Emitter, memref_type, strides_of
-from lamina.passes.loop.structured import extent, iterators_of, maps_of
+from lamina.passes.loop.structured import AXES, axes_of, extent, iterators_of, maps_of
 
 
 def merge_inner_axes(emitter: Emitter, op: linalg.GenericOp) -> None:
@@ -63,8 +65,16 @@ def _drop_unit_dims(emitter: Emitter, op: linalg.GenericOp) -> None:
     ]
     if any(now and not before for before, now in plain):
         return  # a plain dim has to run over the whole axis, and this one may run over a part of it
+    set_dims(op, kept, maps)
+
+
+def set_dims(op: linalg.GenericOp, dims: Sequence[int], maps: Sequence[AffineMap]) -> None:
+    """Give an op other iteration dims, which are some of its own in another order, and the maps over them."""
     op.properties["indexing_maps"] = ArrayAttr([AffineMapAttr(map_) for map_ in maps])
-    op.properties["iterator_types"] = ArrayAttr([list(op.iterator_types)[dim] for dim in kept])
+    op.properties["iterator_types"] = ArrayAttr([list(op.iterator_types)[dim] for dim in dims])
+    names = axes_of(op)
+    if names is not None:
+        op.attributes[AXES] = ArrayAttr([StringAttr(names[dim]) for dim in dims])
 
 
 def _merges(op: linalg.GenericOp) -> bool:
@@ -102,8 +112,7 @@ def _merge(emitter: Emitter, op: linalg.GenericOp) -> None:
             results = (*results[:-2], AffineDimExpr(last - 1))
             op.operands[number] = _collapsed(emitter, operand)
         maps.append(AffineMap(last, 0, tuple(results)))
-    op.properties["indexing_maps"] = ArrayAttr([AffineMapAttr(map_) for map_ in maps])
-    op.properties["iterator_types"] = ArrayAttr(list(op.iterator_types)[:-1])
+    set_dims(op, range(last), maps)
 
 
 def _collapsed(emitter: Emitter, buffer: SSAValue) -> SSAValue:

@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 
 from xdsl.context import Context
 from xdsl.dialects import func
-from xdsl.dialects.builtin import AffineMapAttr, ArrayAttr, IntegerAttr, ModuleOp, i64
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp, i64
 from xdsl.ir import Block, SSAValue
 from xdsl.ir.affine import AffineDimExpr, AffineMap
 
@@ -18,7 +18,7 @@ from lamina.dialects.tensor import linalg
 from lamina.passes.base import LaminaPass
 from lamina.passes.loop.cleanup import erase_dead_ops
 from lamina.passes.loop.emitter import Constants, Emitter, Index
-from lamina.passes.loop.inner_axes import merge_inner_axes
+from lamina.passes.loop.inner_axes import merge_inner_axes, set_dims
 from lamina.passes.loop.structured import (
     Schedule,
     StructuredOp,
@@ -121,8 +121,7 @@ def _short_reductions_inside(emitter: Emitter, op: linalg.GenericOp) -> None:
         AffineMap(len(kinds), 0, tuple(result.replace_dims_and_symbols(new, []) for result in map_.results))
         for map_ in maps_of(op)
     ]
-    op.properties["indexing_maps"] = ArrayAttr([AffineMapAttr(map_) for map_ in maps])
-    op.properties["iterator_types"] = ArrayAttr([list(op.iterator_types)[dim] for dim in order])
+    set_dims(op, order, maps)
     for inner in op.body.walk():
         if isinstance(inner, linalg.IndexOp):
             inner.properties["dim"] = IntegerAttr(order.index(inner.dim.value.data), i64)

@@ -12,9 +12,10 @@ from xdsl.ir import Block, BlockArgument, SSAValue
 
 from lamina.dialects.loop import memref, scf
 from lamina.passes.loop.emitter import Emitter, Index, memref_type
+from lamina.passes.loop.lines import LINE_BYTES
 from lamina.passes.loop.stream_stores import SHORT
 
-LINE: Final = 16
+LINE_ELEMENTS: Final = LINE_BYTES // 4
 """f32 elements of a line of the caches."""
 
 SECOND_CACHE: Final = 2
@@ -40,7 +41,7 @@ class Ahead:
         """Ask for what belongs to the step from `position` on."""
         place = emitter.add(emitter.divide(position, self.every), self.first)
         for row in self.rows:
-            for offset in range(0, max(width // self.every, LINE), LINE):
+            for offset in range(0, max(width // self.every, LINE_ELEMENTS), LINE_ELEMENTS):
                 emitter.append(memref.PrefetchOp(row, [emitter.index(emitter.add(place, offset))], SECOND_CACHE))
 
 

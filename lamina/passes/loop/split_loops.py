@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import ClassVar, Final
@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 from xdsl.context import Context
 from xdsl.dialects import func
 from xdsl.dialects.builtin import IndexType, ModuleOp
-from xdsl.ir import Block, BlockArgument, Operation, Region, SSAValue
+from xdsl.ir import Block, BlockArgument, Operation, SSAValue
 
 from lamina.dialects.loop import arith, memref, scf
 from lamina.passes.base import LaminaPass
@@ -22,6 +22,9 @@ MAX_PARTS: Final = 5
 
 MAX_OPS: Final = 64
 """The most ops of a body that is repeated."""
+
+MAX_CHOICE_OPS: Final = 256
+"""The most ops of a body of choices that are the same at every position: each loop has few of them."""
 
 Interval = tuple[int, int]
 """The smallest and the largest value."""
@@ -45,7 +48,8 @@ class SplitLoopsPass(LaminaPass):
     part needs are gone; where only the last iteration of a loop around reaches the other outcome, the loop is there
     twice. So concatenation and padding become copies. Loops of static extent with step 1 that carry
     nothing are split, into five parts at most. Before that, a condition in the body that is the same at every position
-    (whether a row lies inside a border) is asked once, ahead of a loop for either answer.
+    (whether a row lies inside a border, which operand of a concatenation has the row) is asked once, ahead of a loop
+    for either answer.
     """
 
     name = "split-loops"
@@ -152,7 +156,7 @@ def _unswitch_loops(function: func.FuncOp, constants: Constants) -> int:
     made = 0
     while loops:
         op = loops.pop()
-        condition = _fixed_condition(op)
+        condition = _fixed_condition(op) or _fixed_choice(op)
         if condition is not None:
             loops += _unswitch(op, condition, constants)
             made += 2
@@ -166,6 +170,30 @@ def _fixed_condition(op: scf.ForOp) -> scf.IfOp | None:
         return None
     small = sum(1 for _ in op.walk()) <= MAX_OPS
     return nested[0] if small and _depended_on(nested[0].cond, op.body.block) is not None else None
+
+
+def _fixed_choice(op: scf.ForOp) -> arith.SelectOp | None:
+    """The last choice between two loaded values of a loop without regions, where it is the same at every position."""
+    block = op.body.block
+    ops = list(block.ops)
+    if len(ops) > MAX_CHOICE_OPS or not isinstance(known_index(op.step), int) or any(inner.regions for inner in ops):
+        return None
+    for inner in reversed(ops):
+        if not isinstance(inner, arith.SelectOp) or _depended_on(inner.cond, block) is None:
+            continue
+        if all(_is_loaded(value, block) for value in (inner.lhs, inner.rhs)):
+            return inner
+    return None
+
+
+def _is_loaded(value: SSAValue, block: Block) -> bool:
+    """Whether a value is only read to be chosen: a load of the block, or such a choice."""
+    owner = value.owner
+    if not isinstance(owner, Operation) or owner.parent_block() is not block or len(list(value.uses)) != 1:
+        return False
+    if isinstance(owner, arith.SelectOp):
+        return any(_is_loaded(each, block) for each in (owner.lhs, owner.rhs))
+    return isinstance(owner, memref.LoadOp)
 
 
 def _depended_on(value: SSAValue, block: Block) -> set[Operation] | None:
@@ -184,28 +212,30 @@ def _depended_on(value: SSAValue, block: Block) -> set[Operation] | None:
     return found
 
 
-def _unswitch(op: scf.ForOp, condition: scf.IfOp, constants: Constants) -> list[scf.ForOp]:
+def _unswitch(op: scf.ForOp, condition: scf.IfOp | arith.SelectOp, constants: Constants) -> list[scf.ForOp]:
     """Put a loop for either answer in place of a loop; gives the two."""
     block = op.body.block
     outside = Emitter.ahead_of(op, constants)
-    fixed = _depended_on(condition.cond, block) or set()
+    fixed = _fixed_ops(block) if isinstance(condition, arith.SelectOp) else _depended_on(condition.cond, block) or set()
     mapping: dict[SSAValue, SSAValue] = {}
     for inner in block.ops:
         if inner in fixed:
             _copy(outside, inner, mapping)
     loops: list[scf.ForOp] = []
 
-    def side(answer: Region) -> Callable[[Emitter], None]:
+    def side(answer: bool) -> Callable[[Emitter], None]:
         def body(inside: Emitter, position: SSAValue) -> None:
             known = {**mapping, block.args[0]: position}
             for inner in block.ops:
                 if inner is condition:
-                    for one in answer.block.ops if answer.blocks else ():
+                    ops, values = _answered(condition, answer)
+                    for one in ops:
                         _copy(inside, one, known)
-                    yielded = answer.block.last_op.operands if answer.blocks and answer.block.last_op else ()
-                    known.update(zip(condition.results, (known.get(value, value) for value in yielded), strict=True))
+                    known.update(zip(condition.results, (known.get(value, value) for value in values), strict=True))
                 elif inner not in fixed:
                     _copy(inside, inner, known)
+            if isinstance(condition, arith.SelectOp):
+                _drop_unused(inside.block)
 
         def emit(emitter: Emitter) -> None:
             step = known_index(op.step)
@@ -214,11 +244,39 @@ def _unswitch(op: scf.ForOp, condition: scf.IfOp, constants: Constants) -> list[
 
         return emit
 
-    on_true, on_false = condition.regions
-    outside.branch(mapping.get(condition.cond, condition.cond), side(on_true), side(on_false))
+    outside.branch(mapping.get(condition.cond, condition.cond), side(True), side(False))
     op.detach()
     op.erase()
     return loops
+
+
+def _answered(condition: scf.IfOp | arith.SelectOp, answer: bool) -> tuple[Sequence[Operation], Sequence[SSAValue]]:
+    """What a condition does with an answer, and the values that it gives then."""
+    if isinstance(condition, arith.SelectOp):
+        return [], [condition.lhs if answer else condition.rhs]
+    region = condition.true_region if answer else condition.false_region
+    if not region.blocks:
+        return [], []
+    last = region.block.last_op
+    return list(region.block.ops), list(last.operands) if last is not None else []
+
+
+def _fixed_ops(block: Block) -> set[Operation]:
+    """The arithmetic of a loop's body that is the same at every position."""
+    found: set[Operation] = set()
+    for op in block.ops:
+        if op.results and op.name.startswith("arith.") and _depended_on(op.results[0], block) is not None:
+            found.add(op)
+    return found
+
+
+def _drop_unused(block: Block) -> None:
+    """Erase arithmetic and loads without uses."""
+    for op in reversed(list(block.ops)):
+        removable = op.name.startswith(("arith.", "math.")) or isinstance(op, memref.LoadOp)
+        if removable and not any(result.uses for result in op.results):
+            op.detach()
+            op.erase()
 
 
 def _copy(emitter: Emitter, op: Operation, mapping: dict[SSAValue, SSAValue]) -> None:

@@ -40,7 +40,8 @@ class StreamStoresPass(LaminaPass):
         scf.for %i = %last to %c4096 step %c1 { … memref.store %v, %y[%i] }
 
     Reads and writes of memory then overlap. Done where the last loops before the copy write all of the scratch buffer,
-    one axis of static size, each element once, and read nothing of it but what is at their own position.
+    one axis of static size, each element once, and read nothing of it but what is at their own position. Where they are
+    on both sides of a branch, either side has a copy.
     """
 
     name = "stream-stores"
@@ -53,7 +54,8 @@ class StreamStoresPass(LaminaPass):
 
 
 def _stream_in(function: func.FuncOp) -> None:
-    copies = [op for op in function.walk() if isinstance(op, memref.CopyOp) and STREAMED in op.attributes]
+    behind = [op for op in function.walk() if isinstance(op, memref.CopyOp) and STREAMED in op.attributes]
+    copies = [each for copy in behind for each in _on_each_side(copy)]
     constants = Constants(function.body.block)
     for copy in copies:
         loops = _writers(copy)
@@ -65,6 +67,29 @@ def _stream_in(function: func.FuncOp) -> None:
         copy.erase()
     if copies:
         erase_dead_ops(function.body.block)
+
+
+def _on_each_side(copy: memref.CopyOp) -> list[memref.CopyOp]:
+    """The copies that end the sides of a branch (which operand of a concatenation has the row), in the place of one
+    behind it; else the copy itself."""
+    branch = copy.prev_op
+    while branch is not None and (isinstance(branch, PURE) or branch.name.startswith("arith.")):
+        branch = branch.prev_op
+    if not isinstance(branch, scf.IfOp) or branch.results or not all(region.blocks for region in branch.regions):
+        return [copy]
+    _ahead(copy.operands[1], branch)
+    found: list[memref.CopyOp] = []
+    for region in branch.regions:
+        end = region.block.last_op
+        if end is None:
+            return [copy]
+        each = copy.clone()
+        each.location = copy.location
+        region.block.insert_op_before(each, end)
+        found += _on_each_side(each)
+    copy.detach()
+    copy.erase()
+    return found
 
 
 def _writers(copy: memref.CopyOp) -> list[scf.ForOp]:

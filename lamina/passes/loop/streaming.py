@@ -29,8 +29,14 @@ from lamina.passes.loop.structured import StructuredOp, body_block, iterators_of
 from lamina.passes.registers import TARGET
 
 STREAMED = "lamina.streamed"
-"""On `memref.copy`: the stores are to go past the caches; `LINES`: the target is whole lines, of static size."""
+"""On `memref.copy`: the stores are to go past the caches; `LINES`: the target is whole lines, of static size. On
+`memref.store`: so are those of a loop that begins where a line does and has whole lines."""
 LINES = "lines"
+
+AHEAD = "lamina.ahead"
+"""On `memref.load`: memory is asked for what is so many elements further on."""
+INDEPENDENT = "lamina.independent"
+"""On `scf.for`: no step reads what an earlier one writes; within one all loads come first."""
 
 LEAST_BLOCK_BYTES = 1024
 """What a block has to write at one place, at least."""

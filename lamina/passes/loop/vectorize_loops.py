@@ -42,9 +42,9 @@ from lamina.passes.loop.emitter import (
     vector_of,
 )
 from lamina.passes.loop.fuse_loops import root_of
-from lamina.passes.loop.prefetch_rows import LINE, Ahead, shares
+from lamina.passes.loop.prefetch_rows import LINE_ELEMENTS, SECOND_CACHE, Ahead, shares
 from lamina.passes.loop.stream_stores import SHORT
-from lamina.passes.loop.streaming import LINES, STREAMED, streaming_threshold
+from lamina.passes.loop.streaming import AHEAD, INDEPENDENT, LINES, STREAMED, streaming_threshold
 from lamina.passes.loop.vector_access import TRAPPING, at_shape
 from lamina.passes.registers import TARGET, target_vector_bits
 
@@ -106,20 +106,31 @@ class VectorizeLoopsPass(LaminaPass):
                 _vectorize_in(function, bits // 32, streaming_threshold(op))
 
 
-def _vectorize_in(function: func.FuncOp, lanes: int, threshold: int | None) -> None:
-    """Rewrite the innermost loops of a function, if all of them can be."""
+def may_be_vectors(function: func.FuncOp, lanes: int) -> bool:
+    """Whether the innermost loops of a function can and will be rewritten."""
+    return bool(_loops_of(function, lanes))
+
+
+def _loops_of(function: func.FuncOp, lanes: int) -> Sequence[_Loop]:
+    """The innermost loops of a function, if all of them can be rewritten and it is worth while."""
     if any(isinstance(value.type, VectorType) for op in function.walk() for value in op.results):
-        return
+        return []
     loops = [op for op in function.walk() if isinstance(op, scf.ForOp | scf.WhileOp) and _is_innermost(op)]
     plain = [op for op in loops if isinstance(op, scf.ForOp)]
     if not plain or len(plain) != len(loops) or not any(_is_worth_while(op) for op in function.walk()):
-        return
+        return []
     read = [_Loop.read(loop, lanes) for loop in plain]
     found = [loop for loop in read if loop is not None]
-    if len(found) != len(plain):
+    return found if len(found) == len(plain) else []
+
+
+def _vectorize_in(function: func.FuncOp, lanes: int, threshold: int | None) -> None:
+    """Rewrite the innermost loops of a function, if all of them can be."""
+    found = _loops_of(function, lanes)
+    if not found:
         return
     constants = Constants(function.body.block)
-    ahead = _prefetched(plain, threshold)
+    ahead = _prefetched([loop.op for loop in found], threshold)
     for loop in found:
         lines = _Lines.after(loop.op)
         _Rewriter(loop, lanes, constants, ahead.get(loop.op), lines).rewrite()
@@ -131,7 +142,7 @@ def _vectorize_in(function: func.FuncOp, lanes: int, threshold: int | None) -> N
 
 
 def _is_worth_while(op: Operation) -> bool:
-    return op.name in EXPENSIVE or (isinstance(op, memref.CopyOp) and STREAMED in op.attributes)
+    return op.name in EXPENSIVE or (isinstance(op, memref.CopyOp | memref.StoreOp) and STREAMED in op.attributes)
 
 
 def _prefetched(loops: Sequence[scf.ForOp], threshold: int | None) -> dict[scf.ForOp, Ahead]:
@@ -142,6 +153,8 @@ def _prefetched(loops: Sequence[scf.ForOp], threshold: int | None) -> dict[scf.F
     blocks = {outer.body.block for loop in loops if (outer := _forall_around(loop)) is not None}
     for block in blocks:
         inside = [loop for loop in loops if (outer := _forall_around(loop)) is not None and outer.body.block is block]
+        if any(INDEPENDENT in loop.attributes for loop in inside):
+            continue
         heavy = [loop for loop in inside if any(op.name in EXPENSIVE for op in loop.body.block.ops)]
         result |= shares(block, heavy, inside, threshold)
     return result
@@ -175,7 +188,7 @@ class _Lines:
         if source.get_num_dims() != 1 or len(offsets) != 1 or strides_of(source) != [1]:
             return None
         (length,) = memref_type(copy.operands[0]).get_shape()
-        if length % LINE or known_index(loop.lb) != 0 or known_index(loop.ub) != length:
+        if length % LINE_ELEMENTS or known_index(loop.lb) != 0 or known_index(loop.ub) != length:
             return None
         stores = [op for op in loop.body.block.ops if isinstance(op, memref.StoreOp)]
         users = {use.operation for use in copy.operands[0].uses}
@@ -206,7 +219,9 @@ class _Loop:
             return None
         block = loop.body.block
         moving: set[SSAValue] = {block.args[0]}
-        if not all(_is_understood(op, block, moving) for op in block.ops) or not _is_independent(block):
+        if not all(_is_understood(op, block, moving) for op in block.ops):
+            return None
+        if INDEPENDENT not in loop.attributes and not _is_independent(block):
             return None
         combined = _combined(loop)
         return None if combined is None else _Loop(loop, frozenset(moving), combined)
@@ -433,6 +448,8 @@ class _Rewriter:
         if fixed is not None:
             return fixed
         indices = [known.get(index, index) for index in op.indices]
+        if AHEAD in op.attributes:
+            self._ask(emitter, op, indices, width)
         return emitter.value(
             vector.TransferReadOp(
                 op.memref,
@@ -444,6 +461,15 @@ class _Rewriter:
                 mask,
             )
         )
+
+    def _ask(self, emitter: Emitter, op: memref.LoadOp, indices: Sequence[SSAValue], width: int) -> None:
+        """Prefetch what a later step or row reads."""
+        distance = op.attributes[AHEAD]
+        if not isinstance(distance, IntegerAttr):
+            return
+        for offset in range(0, width, LINE_ELEMENTS):
+            place = emitter.index(emitter.add(indices[-1], distance.value.data + offset))
+            emitter.append(memref.PrefetchOp(op.memref, [*indices[:-1], place], SECOND_CACHE))
 
     def _write(
         self,
@@ -457,14 +483,20 @@ class _Rewriter:
         value = self._vector(emitter, op.value, known, width)
         lines = self.lines
         if lines is not None and op.memref is lines.piece:
-            place = emitter.index(emitter.add(lines.start, indices[0]))
-            store = vector.StoreOp(value, lines.target, [place], TRUE)
-            store.attributes["alignment"] = IntegerAttr(4 * self.lanes, i64)
-            emitter.append(store)
+            self._write_lines(emitter, value, lines.target, [emitter.index(emitter.add(lines.start, indices[0]))])
+            return
+        if STREAMED in op.attributes and mask is None:
+            self._write_lines(emitter, value, op.memref, indices)
             return
         emitter.append(
             vector.TransferWriteOp(value, op.memref, indices, ArrayAttr([TRUE]), mask, _last_axis(len(indices)))
         )
+
+    def _write_lines(self, emitter: Emitter, value: SSAValue, target: SSAValue, indices: Sequence[SSAValue]) -> None:
+        """Store whole lines past the caches."""
+        store = vector.StoreOp(value, target, indices, TRUE)
+        store.attributes["alignment"] = IntegerAttr(4 * self.lanes, i64)
+        emitter.append(store)
 
 
 def _last_axis(rank: int) -> AffineMapAttr:

@@ -85,3 +85,22 @@ func.func private @rows_together(%v: memref<64xf32>, %x: memref<4x64xf32>, %y: m
   }
   func.return
 }
+
+// An axis of size 1 goes, and its name with it: the block is still the one of n.
+// CHECK-LABEL: func.func private @rows_behind_a_unit_axis
+// CHECK:       [[S:%.*]], {{%.*}}, {{%.*}}, {{%.*}} = scf.for {{.*}} -> (f32, f32, f32, f32) {
+// CHECK-COUNT-4: memref.store
+func.func private @rows_behind_a_unit_axis(%v: memref<64xf32>, %x: memref<1x4x64xf32>, %y: memref<1x4xf32>)
+    attributes {lamina.kernel} {
+  linalg.generic {indexing_maps = [affine_map<(b, n, k) -> (k)>, affine_map<(b, n, k) -> (b, n, k)>,
+                                   affine_map<(b, n, k) -> (b, n)>],
+    iterator_types = ["parallel", "parallel", "reduction"]}
+    ins(%v, %x : memref<64xf32>, memref<1x4x64xf32>) outs(%y : memref<1x4xf32>)
+    attrs = {lamina.axes = ["b", "n", "k"], lamina.schedule = {kind = "rows", block = {n = 4}}} {
+  ^bb0(%a: f32, %b: f32, %s: f32):
+    %p = arith.mulf %a, %b fastmath<reassoc> : f32
+    %t = arith.addf %s, %p fastmath<reassoc> : f32
+    linalg.yield %t : f32
+  }
+  func.return
+}

@@ -275,3 +275,50 @@ func.func @unknown_start(%x: memref<?xf32>, %y: memref<48xf32>, %base: index) {
   }
   func.return
 }
+
+// Which of three operands has the row is asked once a row, not once an element.
+// CHECK-LABEL: func.func @rows
+func.func @rows(%x: memref<2x8xf32>, %z: memref<3x8xf32>, %w: memref<1x8xf32>, %y: memref<6x8xf32>) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c2 = arith.constant 2 : index
+  %c5 = arith.constant 5 : index
+  %c8 = arith.constant 8 : index
+  // CHECK: scf.forall ([[R:%.*]]) in (6) {
+  // CHECK-NEXT: [[FIRST:%.*]] = arith.cmpi slt, [[R]], %c2
+  // CHECK: scf.if [[FIRST]] {
+  // CHECK-NEXT: scf.for [[I:%.*]] = %c0 to %c8 step %c1 {
+  // CHECK-NEXT: [[A:%.*]] = memref.load %x
+  // CHECK-NEXT: memref.store [[A]], %y[[[R]], [[I]]]
+  // CHECK-NEXT: }
+  // CHECK-NEXT: } else {
+  // CHECK-NEXT: scf.if [[SECOND:%.*]] {
+  // CHECK-NEXT: scf.for [[J:%.*]] = %c0 to %c8 step %c1 {
+  // CHECK-NEXT: [[B:%.*]] = memref.load %z
+  // CHECK-NEXT: memref.store [[B]], %y[[[R]], [[J]]]
+  // CHECK-NEXT: }
+  // CHECK-NEXT: } else {
+  // CHECK-NEXT: scf.for [[K:%.*]] = %c0 to %c8 step %c1 {
+  // CHECK-NEXT: [[C:%.*]] = memref.load %w
+  // CHECK-NEXT: memref.store [[C]], %y[[[R]], [[K]]]
+  // CHECK-NEXT: }
+  // CHECK-NOT: arith.select
+  // CHECK: func.return
+  scf.forall (%r) in (6) {
+    scf.for %i = %c0 to %c8 step %c1 {
+      %first = arith.cmpi slt, %r, %c2 : index
+      %p = arith.minsi %r, %c1 : index
+      %a = memref.load %x[%p, %i] : memref<2x8xf32>
+      %second = arith.cmpi slt, %r, %c5 : index
+      %q0 = arith.subi %r, %c2 : index
+      %q1 = arith.maxsi %q0, %c0 : index
+      %q = arith.minsi %q1, %c2 : index
+      %b = memref.load %z[%q, %i] : memref<3x8xf32>
+      %c = memref.load %w[%c0, %i] : memref<1x8xf32>
+      %rest = arith.select %second, %b, %c : f32
+      %d = arith.select %first, %a, %rest : f32
+      memref.store %d, %y[%r, %i] : memref<6x8xf32>
+    }
+  }
+  func.return
+}

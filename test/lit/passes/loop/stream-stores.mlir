@@ -50,3 +50,33 @@ func.func @part(%x: memref<1000xf32>, %y: memref<1000xf32>) {
   memref.copy %t, %y {lamina.streamed} : memref<1000xf32> to memref<1000xf32>
   func.return
 }
+
+// Both sides of a branch fill the scratch buffer: each streams.
+// CHECK-LABEL: func.func @sides
+func.func @sides(%x: memref<1000xf32>, %z: memref<1000xf32>, %first: i1, %y: memref<1000xf32>) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c1000 = arith.constant 1000 : index
+  %t = memref.alloca() {alignment = 64 : i64} : memref<1000xf32>
+  // CHECK: scf.if %first {
+  // CHECK: memref.load %x
+  // CHECK: memref.copy {{.*}} {lamina.streamed = "lines"}
+  // CHECK: } else {
+  // CHECK: memref.load %z
+  // CHECK: memref.copy {{.*}} {lamina.streamed = "lines"}
+  // CHECK-NOT: {lamina.streamed}
+  // CHECK: func.return
+  scf.if %first {
+    scf.for %i = %c0 to %c1000 step %c1 {
+      %a = memref.load %x[%i] : memref<1000xf32>
+      memref.store %a, %t[%i] : memref<1000xf32>
+    }
+  } else {
+    scf.for %j = %c0 to %c1000 step %c1 {
+      %b = memref.load %z[%j] : memref<1000xf32>
+      memref.store %b, %t[%j] : memref<1000xf32>
+    }
+  }
+  memref.copy %t, %y {lamina.streamed} : memref<1000xf32> to memref<1000xf32>
+  func.return
+}
