@@ -74,6 +74,7 @@ def compile(
     context: LaminaContext | None = None,
     plugins: Sequence[Plugin] = (),
     donate: Mapping[str, str] | None = None,
+    dims: Mapping[str, int] | None = None,
     observer: Observer | None = None,
 ) -> Executable:
     """Compile a model for this machine, or take it from the cache of compiled models.
@@ -83,8 +84,9 @@ def compile(
     call runs on (the cores at hand, or LAMINA_THREADS). `target`: a name, such as "x86-64-v3" (`CPU_TARGETS` has them),
     or fields of `lamina.target` that differ from this machine, such as `{"vector_bits": 256}`. `plugins` take part
     besides those that are installed. `donate` names inputs and the outputs that are written into their storage,
-    `{"past": "present"}`: a call changes these arrays and gives them back. `observer` is told of every phase when the
-    model is compiled.
+    `{"past": "present"}`: a call changes these arrays and gives them back. `dims` fixes symbolic sizes of an ONNX
+    model's inputs, `{"sequence": 1}`: the result takes only these. `observer` is told of every phase when the model is
+    compiled.
 
     Raises LaminaError for what cannot be read or compiled.
     """
@@ -92,14 +94,15 @@ def compile(
 
     if _is_artefact(model):
         _refuse_donation(model, donate)
+        _refuse_dims(model, dims)
         return load(cast("str | os.PathLike[str]", model), threads=threads, plugins=plugins)
-    way = None if context is not None else _shortcut(model, LEVELS[-1], target, cache, plugins, donate)
+    way = None if context is not None else _shortcut(model, LEVELS[-1], target, cache, plugins, donate, dims)
     found = way.load() if way is not None else None
     if found is not None:
         return Executable(found, threads=threads, plugins=active_plugins(plugins))
     from lamina import interface
 
-    module, module_context = _graph_module(model, context, plugins)
+    module, module_context = _graph_module(model, context, plugins, dims)
     interface.donate(module, donate or {})
     return _native_executable(
         module,
@@ -132,12 +135,13 @@ def executable_for(
     cache: bool = True,
     plugins: Sequence[Plugin] = (),
     donate: Mapping[str, str] | None = None,
+    dims: Mapping[str, int] | None = None,
     target: Target = None,
     observer: Observer | None = None,
 ) -> Executable | ReferenceExecutable:
     """A model executed at a level of `lamina.pipelines.LEVELS`; the last one is the compiled model.
 
-    `donate` and `target` as `compile` takes them.
+    `donate`, `dims` and `target` as `compile` takes them.
     """
     from lamina.targets.cpu.executable import Executable
 
@@ -150,14 +154,15 @@ def executable_for(
         if chosen is not LEVELS[-1]:
             raise LaminaError("is compiled already: it cannot run at another level", where=str(model))
         _refuse_donation(model, donate)
+        _refuse_dims(model, dims)
         return load(cast("str | os.PathLike[str]", model), threads=threads, plugins=plugins)
-    way = _shortcut(model, chosen, target, cache, plugins, donate) if chosen.name != "graph" else None
+    way = _shortcut(model, chosen, target, cache, plugins, donate, dims) if chosen.name != "graph" else None
     found = way.load() if way is not None else None
     if found is not None:
         return Executable(found, threads=threads, plugins=active_plugins(plugins))
     from lamina import interface
 
-    module, context = _graph_module(model, None, plugins)
+    module, context = _graph_module(model, None, plugins, dims)
     interface.donate(module, donate or {})
     if chosen.name != "graph":
         return _native_executable(
@@ -221,14 +226,15 @@ def gpu_executable(
     context: LaminaContext | None = None,
     plugins: Sequence[Plugin] = (),
     donate: Mapping[str, str] | None = None,
+    dims: Mapping[str, int] | None = None,
     tf32: bool = False,
 ) -> GpuExecutable:
     """A model on a GPU of this machine: `exe(*arrays)` takes and gives NumPy arrays, or arrays on the device.
 
     `model`: as `compile` takes it, or a folder that `compile_for_gpu` wrote. `target`: `ptx`, `ptx:sm_90` or `spirv`
-    (`ptx` with the architecture of the device where left out). `device`: its number. `donate` as `compile` takes it,
-    `tf32` as `compile_for_gpu`. Raises LaminaError where there is no driver or no such device, and for what cannot be
-    compiled.
+    (`ptx` with the architecture of the device where left out). `device`: its number. `donate` and `dims` as `compile`
+    takes them, `tf32` as `compile_for_gpu`. Raises LaminaError where there is no driver or no such device, and for what
+    cannot be compiled.
     """
     from lamina import interface
     from lamina.dialects.hardware.gpu_target import parse_gpu_target
@@ -239,11 +245,12 @@ def gpu_executable(
 
     if isinstance(model, str | os.PathLike) and Path(model).is_dir():
         _refuse_donation(model, donate)
+        _refuse_dims(model, dims)
         return GpuExecutable(Path(model), driver_for(read_manifest(Path(model))["target"], device))
     driver = driver_for(asdict(parse_gpu_target(target or "ptx")), device)
     if target in (None, "ptx") and isinstance(driver, CudaDriver):
         target = driver.target
-    module, module_context = _graph_module(model, context, plugins)
+    module, module_context = _graph_module(model, context, plugins, dims)
     interface.donate(module, donate or {})
     with TemporaryDirectory(prefix="lamina-") as folder:
         compile_for_gpu(module, module_context, folder, target or "ptx", tf32=tf32)
@@ -269,12 +276,14 @@ def make_context(plugins: Sequence[Plugin] = ()) -> LaminaContext:
     return context
 
 
-def load_module(model: Model, context: LaminaContext) -> ModuleOp:
+def load_module(model: Model, context: LaminaContext, *, dims: Mapping[str, int] | None = None) -> ModuleOp:
     """A model as a module at the end of phase `import`; its constants go into the context's resource store.
 
+    `dims` fixes symbolic sizes of an ONNX model's inputs.
     Raises LaminaError where the model cannot be read, xDSL's ParseError for malformed text.
     """
     if isinstance(model, str | os.PathLike) and Path(model).suffix == ".mlir":
+        _refuse_dims(model, dims)
         from lamina.parser import read_module
 
         module = read_module(context, Path(model))
@@ -283,10 +292,11 @@ def load_module(model: Model, context: LaminaContext) -> ModuleOp:
     from xdsl.dialects.builtin import ModuleOp
 
     if isinstance(model, ModuleOp | TracedModule):
+        _refuse_dims(model, dims)
         return model if isinstance(model, ModuleOp) else model.module
     from lamina.frontends.onnx import import_model
 
-    module = import_model(model, context)
+    module = import_model(model, context, dims=dims)
     context.resources.remember()
     return module
 
@@ -347,8 +357,17 @@ def _refuse_donation(model: Model, donate: Mapping[str, str] | None) -> None:
         )
 
 
+def _refuse_dims(model: Model, dims: Mapping[str, int] | None) -> None:
+    if dims:
+        raise LaminaError(
+            "sizes can be fixed in ONNX models only",
+            where=os.fspath(model) if isinstance(model, str | os.PathLike) else None,
+            hints=("trace or write the model with these sizes, or fix them where it is compiled from ONNX",),
+        )
+
+
 def _graph_module(
-    model: Model, context: LaminaContext | None, plugins: Sequence[Plugin]
+    model: Model, context: LaminaContext | None, plugins: Sequence[Plugin], dims: Mapping[str, int] | None = None
 ) -> tuple[ModuleOp, LaminaContext]:
     """A module that may be changed, and its context, in which the plugins take part."""
     from xdsl.dialects.builtin import ModuleOp
@@ -358,11 +377,13 @@ def _graph_module(
     if not all(plugin in context.plugins for plugin in plugins):
         context = context.clone()  # the caller's stays as it is
         context.add_plugins(plugins)
+    if isinstance(model, ModuleOp | TracedModule):
+        _refuse_dims(model, dims)
     if isinstance(model, ModuleOp):
         return model.clone(), context
     if isinstance(model, TracedModule):
         return model.module.clone(), context
-    return load_module(model, context), context
+    return load_module(model, context, dims=dims), context
 
 
 def set_target(module: ModuleOp, target: Target) -> CpuDescription:
@@ -384,11 +405,17 @@ def set_target(module: ModuleOp, target: Target) -> CpuDescription:
 
 def _target_fields(target: Target) -> Mapping[str, str | int] | None:
     """The fields that a name or a mapping gives, None for an attribute or none."""
+    if not isinstance(target, str):
+        return target if isinstance(target, Mapping) else None
+    from lamina.dialects.hardware.gpu_target import is_gpu_target
     from lamina.targets.cpu.named_targets import cpu_target
 
-    if isinstance(target, str):
-        return cpu_target(target)
-    return target if isinstance(target, Mapping) else None
+    if is_gpu_target(target):
+        raise LaminaError(
+            f"'{target}' is a GPU, and this makes code for CPUs",
+            hints=(f'lamina.gpu_executable(model, "{target}") runs it', f'lamina.jit(function, target="{target}")'),
+        )
+    return cpu_target(target)
 
 
 def _executable_type(model: Model) -> Callable[..., Executable]:
@@ -452,6 +479,7 @@ def _shortcut(
     cache: bool,
     plugins: Sequence[Plugin],
     donate: Mapping[str, str] | None,
+    dims: Mapping[str, int] | None,
 ) -> Shortcut | None:
     """The way from a model's file to its cache entry; None where the model has to be read."""
     from lamina.targets.cpu.cache import disk_cache
@@ -466,6 +494,8 @@ def _shortcut(
     fields = _target_fields(target)
     description = target if fields is None else host_description().with_fields(fields)
     options = (repr(description or host_description()), repr(sorted((donate or {}).items())))
+    if dims:
+        options += (repr(sorted(dims.items())),)
     return shortcut(store, path, level.name, *options, *filter(None, fingerprints))
 
 

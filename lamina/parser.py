@@ -123,6 +123,8 @@ class LocatingParser(Parser):
     def parse_module(self, allow_implicit_module: bool = True) -> ModuleOp:
         try:
             return super().parse_module(allow_implicit_module)
+        except RecursionError:
+            raise ParseError(self._current_token.span, "regions, attributes or types are nested too deeply") from None
         except ParseError as error:
             undefined = next((name for name in self._first_uses if name in self.forward_ssa_references), None)
             if undefined is None or "used but not defined" not in error.msg:

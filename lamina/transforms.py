@@ -9,17 +9,23 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from lamina import api
 from lamina.diagnostics import LaminaError
+from lamina.dialects.hardware.gpu_target import is_gpu_target
 from lamina.frontends.python import derivatives
+from lamina.frontends.python.specs import spec
 from lamina.frontends.python.trace import TracedModule, trace
 from lamina.frontends.python.tracer import errors_at, is_tracing, user_location
 from lamina.targets.cpu.executable import Executable
+from lamina.targets.gpu.device_arrays import is_on_device
 from lamina.trees import Structure, flatten
+
+if TYPE_CHECKING:
+    from lamina.targets.gpu.executable import GpuExecutable
 
 Function: TypeAlias = "Callable[..., Any]"
 Positions: TypeAlias = "int | Sequence[int]"
@@ -40,13 +46,17 @@ class CompiledFunction:
         donate_argnums: Positions = (),
         static_argnums: Positions = (),
         threads: int | None = None,
+        target: str | None = None,
+        device: int = 0,
     ):
         functools.update_wrapper(self, function)
         self._function = function
         self._donated = _positions(donate_argnums)
         self._static = _positions(static_argnums)
         self._threads = threads
-        self._compiled: dict[Any, tuple[Executable, Structure]] = {}
+        self._target, self._device = target, device
+        self._is_for_gpu = target is not None and is_gpu_target(target)
+        self._compiled: dict[Any, tuple[Executable | GpuExecutable, Structure]] = {}
         both = set(self._donated) & set(self._static)
         if both:
             raise LaminaError(f"jit: argument {min(both)} cannot be both donated and static")
@@ -63,7 +73,7 @@ class CompiledFunction:
             raise LaminaError("jit: a static argument cannot be hashed, which is needed to find it again") from None
         if found is None:
             traced = self.trace(*arguments, **named)
-            found = self._compiled[key] = api.compile(traced, threads=self._threads), traced.results
+            found = self._compiled[key] = self._executable(traced), traced.results
         executable, results = found
         return results.unflatten(executable.call(leaves))
 
@@ -72,7 +82,9 @@ class CompiledFunction:
         dynamic = [argument for index, argument in enumerate(arguments) if index not in self._static]
         leaves, _ = self._flatten(arguments, named)
         remaining = iter(leaves)
-        specs = [shape.unflatten([next(remaining) for _ in found]) for found, shape in map(flatten, [*dynamic, named])]
+        specs = [
+            shape.unflatten([_spec(next(remaining)) for _ in found]) for found, shape in map(flatten, [*dynamic, named])
+        ]
         names = _parameter_names(self._function, len(arguments))
 
         def call(*operands: Any) -> Any:
@@ -92,9 +104,14 @@ class CompiledFunction:
         donate = [names[index] for index in self._donated if flatten(arguments[index])[0]]
         return trace(call, *(specs if named else specs[:-1]), donate=donate)
 
-    def executable(self, *arguments: Any, **named: Any) -> Executable:
+    def executable(self, *arguments: Any, **named: Any) -> Executable | GpuExecutable:
         """The compiled function for these arguments, which takes and gives leaves or trees as `lamina.compile`'s."""
-        return api.compile(self.trace(*arguments, **named), threads=self._threads)
+        return self._executable(self.trace(*arguments, **named))
+
+    def _executable(self, traced: TracedModule) -> Executable | GpuExecutable:
+        if self._is_for_gpu:
+            return api.gpu_executable(traced, self._target, device=self._device)
+        return api.compile(traced, threads=self._threads, target=self._target)
 
     @property
     def compile_count(self) -> int:
@@ -115,12 +132,17 @@ class CompiledFunction:
             leaves += found
             structures.append(shape)
         for index, leaf in enumerate(leaves):
-            if not isinstance(leaf, np.ndarray):
+            if not isinstance(leaf, np.ndarray) and not (self._is_for_gpu and is_on_device(leaf)):
                 leaves[index] = _array(leaf)
         return leaves, tuple(structures)
 
     def _static_values(self, arguments: Sequence[Any]) -> tuple[Any, ...]:
         return tuple([(index, arguments[index]) for index in self._static if index < len(arguments)])
+
+
+def _spec(leaf: Any) -> Any:
+    """What a parameter is traced with: an array, of one on a device its shape and dtype."""
+    return spec(tuple(leaf.shape), str(leaf.dtype).rpartition(".")[2]) if is_on_device(leaf) else leaf
 
 
 def _array(leaf: Any) -> Any:
@@ -143,6 +165,8 @@ def jit(
     donate_argnums: Positions = (),
     static_argnums: Positions = (),
     threads: int | None = None,
+    target: str | None = None,
+    device: int = 0,
 ) -> Any:
     """A function that compiles `function` when it is called with shapes, dtypes and structures that it has not seen.
 
@@ -150,10 +174,21 @@ def jit(
     results of the same types take their storage, and the caller gets them back as these results. Arguments
     `static_argnums` are no arrays but configuration; for each of their values the function is compiled anew. `threads`
     is how many a call runs on (the cores at hand, or LAMINA_THREADS). Also a decorator: `@jit` or `@jit(threads=1)`.
+
+    `target`: what it is compiled for, as after `--target`: this machine's CPU where left out, another CPU by its name,
+    `ptx`, `ptx:sm_90` or `spirv` for a GPU, number `device` of this machine. Functions on a GPU take NumPy arrays, and
+    arrays that lie on the device as they are (DLPack); results are on the device where an argument was.
     """
     if function is None:
-        return functools.partial(jit, donate_argnums=donate_argnums, static_argnums=static_argnums, threads=threads)
-    return CompiledFunction(function, donate_argnums, static_argnums, threads)
+        return functools.partial(
+            jit,
+            donate_argnums=donate_argnums,
+            static_argnums=static_argnums,
+            threads=threads,
+            target=target,
+            device=device,
+        )
+    return CompiledFunction(function, donate_argnums, static_argnums, threads, target, device)
 
 
 # Derivatives

@@ -28,6 +28,7 @@ def run(options: argparse.Namespace) -> int:
     """Measure and print. Times: compile from the file without the cache, load from the cache, one call."""
     plugins = model_arguments.given_plugins(options)
     donate = model_arguments.parse_donations(options.donate)
+    dims = model_arguments.fixed_dims(options)
     with Progress() as progress:
         start = time.perf_counter()
         executable = api.executable_for(
@@ -36,14 +37,17 @@ def run(options: argparse.Namespace) -> int:
             cache=False,
             plugins=plugins,
             donate=donate,
+            dims=dims,
             observer=lambda report, _: progress.update(f"compiled to phase {report.phase}"),
         )
         compiled = time.perf_counter()
         load_seconds = None
         if not options.no_cache:
-            api.executable_for(options.model, threads=options.threads, plugins=plugins, donate=donate)
+            api.executable_for(options.model, threads=options.threads, plugins=plugins, donate=donate, dims=dims)
             loading = time.perf_counter()
-            executable = api.executable_for(options.model, threads=options.threads, plugins=plugins, donate=donate)
+            executable = api.executable_for(
+                options.model, threads=options.threads, plugins=plugins, donate=donate, dims=dims
+            )
             load_seconds = time.perf_counter() - loading
         sizes = model_arguments.parse_dims(options.dim)
         inputs = model_arguments.random_inputs(executable.inputs, sizes, 0)

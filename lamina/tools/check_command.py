@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
     if options.model.endswith(".onnx"):
         from lamina.frontends.onnx import check_model, format_unsupported
 
-        unsupported = check_model(options.model, plugins=context.plugins)
+        unsupported = check_model(options.model, dims=model_arguments.fixed_dims(options), plugins=context.plugins)
         if unsupported:
             if options.json:
                 rows = [
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
                 print(json.dumps({"model": options.model, "compiles": False, "unsupported": rows}))
                 return 1
             raise LaminaError(format_unsupported(unsupported), where=options.model)
-    module = api.load_module(options.model, context)
+    module = api.load_module(options.model, context, dims=model_arguments.fixed_dims(options))
     inputs, outputs = interface.signature(module)
     weights = constant_bytes(module, context)
     sizes = model_arguments.symbolic_sizes(inputs, model_arguments.parse_dims(options.dim))

@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
 
         context = api.make_context(model_arguments.given_plugins(options))
         start = time.perf_counter()
-        module = api.load_module(options.model, context)
+        module = api.load_module(options.model, context, dims=model_arguments.fixed_dims(options))
         interface.donate(module, model_arguments.parse_donations(options.donate))
         milliseconds = 1e3 * (time.perf_counter() - start)
         observe(PhaseReport("import", pipelines.op_count(module), milliseconds), module)

@@ -12,6 +12,7 @@ from lamina.dialects.hardware.gpu_sizes import MANIFEST
 from lamina.targets.gpu.checking_driver import CheckingDriver
 from lamina.targets.gpu.launcher import Program
 from lamina.tools import model_arguments
+from lamina.tools.input_files import INPUTS_HELP, read_inputs
 from lamina.tools.progress import Progress
 
 TARGET = "spirv"
@@ -21,7 +22,7 @@ TARGET = "spirv"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `lamina gpu-check`."""
     model_arguments.add_model_argument(parser)
-    parser.add_argument("--inputs", nargs="+", metavar="FILE.npy", help="one array per input, in the model's order")
+    parser.add_argument("--inputs", nargs="+", metavar="FILE", help=INPUTS_HELP)
     parser.add_argument(
         "--random", type=int, default=0, metavar="SEED", help="random inputs and order of threads from this seed"
     )
@@ -44,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
         raise LaminaError(f"has no {MANIFEST}: it is no compiled GPU program", where=options.model)
     with tempfile.TemporaryDirectory(prefix="lamina-") as scratch:
         context = api.make_context(model_arguments.given_plugins(options))
-        module = api.load_module(options.model, context)
+        module = api.load_module(options.model, context, dims=model_arguments.fixed_dims(options))
         interface.donate(module, model_arguments.parse_donations(options.donate))
         api.compile_for_gpu(module, context, scratch, options.target)
         return _check(options, Path(scratch))
@@ -55,7 +56,7 @@ def _check(options: argparse.Namespace, folder: Path) -> int:
     program = Program(folder, driver)
     infos = program.signature.inputs
     if options.inputs:
-        inputs = model_arguments.read_inputs(options.inputs)
+        inputs = read_inputs(options.inputs, [info.name for info in infos])
     else:
         inputs = model_arguments.random_inputs(infos, model_arguments.parse_dims(options.dim), options.random)
     with Progress() as progress:

@@ -16,6 +16,7 @@ from lamina.dialects.hardware.gpu_target import GPU_TARGETS, is_gpu_target, pars
 from lamina.files import writing
 from lamina.targets.cpu.named_targets import CPU_TARGETS, PREFIX, Fields, cpu_target
 from lamina.tools import model_arguments
+from lamina.tools.input_files import read_inputs
 from lamina.tools.model_arguments import Array
 
 OTHER_TARGETS = (*(PREFIX + name for name in CPU_TARGETS), *GPU_TARGETS)
@@ -88,7 +89,7 @@ def _assemble(folder: Path, manifest: Mapping[str, Any]) -> None:
 
 def _compile(options: argparse.Namespace, folder: Path) -> Mapping[str, Any]:
     context = api.make_context(model_arguments.given_plugins(options))
-    module = api.load_module(options.model, context)
+    module = api.load_module(options.model, context, dims=model_arguments.fixed_dims(options))
     interface.donate(module, model_arguments.parse_donations(options.donate))
     return api.compile_for_gpu(module, context, folder, options.target)
 
@@ -112,9 +113,10 @@ def run_on_gpu(options: argparse.Namespace) -> GpuRun:
         None if options.target == "cpu" else options.target,
         plugins=model_arguments.given_plugins(options),
         donate=model_arguments.parse_donations(options.donate),
+        dims=model_arguments.fixed_dims(options),
     )
     if options.inputs:
-        inputs = model_arguments.read_inputs(options.inputs)
+        inputs = read_inputs(options.inputs, [info.name for info in executable.inputs])
     else:
         sizes = model_arguments.parse_dims(options.dim)
         inputs = model_arguments.random_inputs(executable.inputs, sizes, options.random)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +24,13 @@ def add_model_argument(parser: argparse.ArgumentParser) -> None:
     """MODEL, as every command takes it."""
     parser.add_argument(
         "model", metavar="MODEL", help="an ONNX file, graph-level text (.mlir), or an artefact (.lamina)"
+    )
+    parser.add_argument(
+        "--fix",
+        action="append",
+        default=[],
+        metavar="NAME=SIZE",
+        help="compile an ONNX model for one size of a symbolic dim; may be repeated",
     )
     add_load_argument(parser)
 
@@ -78,13 +83,18 @@ def positive(text: str) -> int:
     return value
 
 
-def parse_dims(texts: Sequence[str]) -> dict[str, int]:
+def fixed_dims(options: argparse.Namespace) -> dict[str, int]:
+    """The sizes of `--fix`."""
+    return parse_dims(options.fix, "--fix")
+
+
+def parse_dims(texts: Sequence[str], option: str = "--dim") -> dict[str, int]:
     """`NAME=SIZE` texts as a dictionary."""
     sizes: dict[str, int] = {}
     for text in texts:
         name, separator, size = text.partition("=")
         if not separator or not size.isdecimal():
-            raise LaminaError(f"--dim {text}: expected NAME=SIZE, such as --dim batch=4")
+            raise LaminaError(f"{option} {text}: expected NAME=SIZE, such as {option} batch=4")
         sizes[name] = int(size)
     return sizes
 
@@ -122,16 +132,3 @@ def random_array(generator: np.random.Generator, info: TensorInfo, shape: Sequen
         # 0 and 1 are indices that any table with two rows has, token types and masks included.
         return generator.integers(0, 2, shape).astype(info.dtype)
     return generator.standard_normal(shape).astype(info.dtype)
-
-
-def read_inputs(paths: Sequence[str]) -> list[Array]:
-    """Arrays from .npy files, in the order of the model's inputs; nothing in a file is executed."""
-    return [read_npy(Path(path)) for path in paths]
-
-
-def read_npy(path: Path) -> Array:
-    """One array; raises LaminaError when the file is no .npy file."""
-    try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise LaminaError(f"cannot be read as .npy: {error}", where=os.fspath(path)) from None

@@ -6,6 +6,7 @@ import difflib
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
@@ -49,6 +50,18 @@ EXPECTED = (LaminaError, ParseError, DiagnosticException, ArgSpecParseError)
 
 def run_tool(body: Callable[[], int | None], *, debug: bool) -> int:
     """Run a tool's body and return its exit code; expected failures are printed to standard error."""
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        return _run(body, debug=debug)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *place: object, **_: object) -> None:
+    """Warnings of ours as `warning: what`, without the line of Python that they come from; others stay silent."""
+    if category in (RuntimeWarning, UserWarning):
+        print(Diagnostic(Severity.WARNING, str(message)), file=sys.stderr)
+
+
+def _run(body: Callable[[], int | None], *, debug: bool) -> int:
     try:
         code = body() or 0
         sys.stdout.flush()

@@ -13,6 +13,7 @@ import numpy as np
 from lamina import api, pipelines
 from lamina.diagnostics import LaminaError
 from lamina.tools import gpu_commands, model_arguments
+from lamina.tools.input_files import INPUTS_HELP, read_inputs
 from lamina.tools.model_arguments import Array
 from lamina.tools.progress import Progress
 
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `lamina run`."""
     model_arguments.add_model_argument(parser)
     source = parser.add_mutually_exclusive_group()
-    source.add_argument("--inputs", nargs="+", metavar="FILE.npy", help="one array per input, in the model's order")
+    source.add_argument("--inputs", nargs="+", metavar="FILE", help=INPUTS_HELP)
     source.add_argument(
         "--random", type=int, default=0, metavar="SEED", help="random inputs from this seed (default: 0)"
     )
@@ -53,11 +54,12 @@ def run(options: argparse.Namespace) -> int:
             cache=not options.no_cache,
             plugins=model_arguments.given_plugins(options),
             donate=model_arguments.parse_donations(options.donate),
+            dims=model_arguments.fixed_dims(options),
             target=gpu_commands.cpu_fields(options),
             observer=lambda report, _: progress.update(f"compiled to phase {report.phase}"),
         )
         if options.inputs:
-            inputs = model_arguments.read_inputs(options.inputs)
+            inputs = read_inputs(options.inputs, [info.name for info in executable.inputs])
         else:
             sizes = model_arguments.parse_dims(options.dim)
             inputs = model_arguments.random_inputs(executable.inputs, sizes, options.random)

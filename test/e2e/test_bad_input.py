@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import resource
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,8 +13,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from support import models
+from support.warm_commands import shared_commands
 
-BIN = Path(sys.executable).parent
 MEMORY_BYTES = 6 * 2**30
 """Address space that a command may take; numpy and LLVM map a good part of it without using it."""
 
@@ -24,8 +23,9 @@ def run(*command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
 
+    tool = shared_commands() / command[0]
     return subprocess.run(
-        [str(BIN / command[0]), *command[1:]], cwd=folder, capture_output=True, text=True, timeout=30, preexec_fn=limit
+        [str(tool), *command[1:]], cwd=folder, capture_output=True, text=True, timeout=30, preexec_fn=limit
     )
 
 
@@ -174,6 +174,11 @@ TEXTS = {
         "  %c = graph.constant dense<0.0> : tensor<1000000000000xf32>\n  func.return %c : tensor<1000000000000xf32>\n}",
         "1000000000000",
     ),
+    "deep regions": (
+        "func.func @main(%c: i1) {\n" + "scf.if %c {\n" * 1500 + "}\n" * 1500 + "func.return\n}",
+        "nested too deeply",
+    ),
+    "deep attributes": ("module attributes {a = " + "[" * 5000 + "]" * 5000 + "} {}", "nested too deeply"),
 }
 
 
@@ -227,3 +232,61 @@ def test_text_to_standard_output(tmp_path: Path):
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
     assert run(*arguments, "m.mlir", folder=tmp_path).returncode == 0
     assert shown.stdout == (tmp_path / "m.mlir").read_text()
+
+
+ARRAYS = {"x": np.ones((2, 3), np.float32), "y": np.arange(3, dtype=np.float32)}
+INPUT_FILES: dict[str, Callable[[Path], None]] = {
+    "x.npy": lambda path: np.save(path, ARRAYS["x"]),
+    "y.npy": lambda path: np.save(path, ARRAYS["y"]),
+    "both.npz": lambda path: np.savez(path, **ARRAYS),
+    "other.npz": lambda path: np.savez(path, x=ARRAYS["x"], z=ARRAYS["y"]),
+    "objects.npy": lambda path: np.save(path, np.array([{}], dtype=object)),
+    "cut.npz": lambda path: path.write_bytes(b"PK\3\4 and no more"),
+}
+
+
+def input_files(folder: Path) -> None:
+    (folder / "m.mlir").write_text(
+        'func.func @main(%x: tensor<2x3xf32> {lamina.name = "x"}, %y: tensor<3xf32> {lamina.name = "y"}) '
+        '-> (tensor<2x3xf32> {lamina.name = "z"}) {\n'
+        "  %z = graph.subtract %x, %y : tensor<2x3xf32>, tensor<3xf32> -> tensor<2x3xf32>\n"
+        "  func.return %z : tensor<2x3xf32>\n}"
+    )
+    for name, write in INPUT_FILES.items():
+        write(folder / name)
+
+
+@pytest.mark.parametrize(
+    "files", [("x.npy", "y.npy"), ("y=y.npy", "x.npy"), ("y=y.npy", "x=x.npy"), ("both.npz",)], ids=" ".join
+)
+def test_inputs_by_position_and_by_name(files: tuple[str, ...], tmp_path: Path):
+    input_files(tmp_path)
+    result = run("lamina", "run", "m.mlir", "--at", "graph", "--save", ".", "--inputs", *files, folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    np.testing.assert_array_equal(np.load(tmp_path / "z.npy"), ARRAYS["x"] - ARRAYS["y"])
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        (("x.npy",), "no array for the input 'y'"),
+        (("x.npy", "y.npy", "y.npy"), "more arrays than inputs"),
+        (("x=x.npy", "both.npz"), "'x' is given twice"),
+        (("other.npz",), "no input 'z'"),
+        (("missing.npy", "y.npy"), "missing.npy: error: cannot be read: No such file"),
+        (("objects.npy", "y.npy"), "objects.npy: error: cannot be read as .npy"),
+        (("cut.npz",), "cut.npz: error: cannot be read as .npz"),
+        (("m.mlir", "y.npy"), "m.mlir: error: cannot be read as .npy"),
+    ],
+)
+def test_bad_input_files(files: tuple[str, ...], says: str, tmp_path: Path):
+    input_files(tmp_path)
+    refused("lamina", "run", "m.mlir", "--at", "graph", "--inputs", *files, folder=tmp_path, says=says)
+
+
+def test_warnings_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    input_files(tmp_path)
+    monkeypatch.setenv("LAMINA_CACHE_DIR", str(tmp_path / "x.npy"))  # a file, in which nothing can be stored
+    result = run("lamina", "run", "m.mlir", "--inputs", "both.npz", folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.startswith("warning: the cache in ") and result.stderr.count("\n") == 1, result.stderr

@@ -273,7 +273,7 @@ class Executable:
         message = abi.error_text(context.native) if code > 0 else ""
         self._contexts.append(context)
         if code > 0:
-            raise LaminaError(message)
+            raise _failure(message)
         return results if code == 0 else None
 
     def _execute(self, plan: _Plan, addresses: list[int], threads: int) -> None:
@@ -298,7 +298,7 @@ class Executable:
                 raise failure.error
             raise LaminaError(f"{failure.op}: {type(failure.error).__name__}: {failure.error}") from failure.error
         if code:
-            raise LaminaError(message)
+            raise _failure(message)
 
     def _make_plan(self, shapes: tuple[Sizes, ...]) -> _Plan:
         """Check the shapes, and ask the model for its arena and the sizes of its outputs."""
@@ -319,7 +319,7 @@ class Executable:
             context.address, context.arguments_address, ctypes.addressof(arguments), ctypes.addressof(results)
         )
         if code:
-            raise LaminaError(abi.error_text(context.native))
+            raise _failure(abi.error_text(context.native))
         arena_bytes, *output_sizes = results
         if arena_bytes < 0 or any(size < 0 for size in output_sizes):
             raise LaminaError(f"these input shapes give outputs of negative size: {[list(shape) for shape in shapes]}")
@@ -382,6 +382,14 @@ class Executable:
     def __repr__(self) -> str:
         inputs, outputs = (", ".join(map(str, infos)) for infos in (self.inputs, self.outputs))
         return f"<Executable ({inputs}) -> ({outputs})>"
+
+
+def _failure(message: str) -> LaminaError:
+    """What compiled code reports, and for sizes that differ what can be done."""
+    broadcasting = (
+        "a size that is 1 to broadcast has to be known: lamina.compile(model, dims={name: 1}), or --fix NAME=1",
+    )
+    return LaminaError(message, hints=broadcasting if message.endswith(" that differ") else ())
 
 
 def _checked_threads(threads: int) -> int:
