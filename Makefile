@@ -11,7 +11,7 @@ demo: $(VENV)/.demo
 	$(BIN)/python examples/minilm/demo.py
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n auto test
+	$(BIN)/python -m pytest -n auto --dist worksteal test
 
 check: $(VENV)/.test
 	$(BIN)/ruff format --check .

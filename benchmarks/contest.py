@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+from peer_process import openvino_run
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "test"))
 
@@ -152,25 +153,5 @@ def openvino_call(path: Path, feeds: Feeds, threads: int) -> Call | None:
     """OpenVINO computing in f32 (it would take bf16 by itself), for these shapes; None where it is not installed."""
     if find_spec("openvino") is None:
         return None
-    import openvino
-
-    core = openvino.Core()
-    model = core.read_model(path)
-    model.reshape({name: list(array.shape) for name, array in feeds.items()})
-    config = {
-        "INFERENCE_PRECISION_HINT": "f32",
-        "INFERENCE_NUM_THREADS": threads,
-        "NUM_STREAMS": 1,
-        "PERFORMANCE_HINT": "LATENCY",
-        "CACHE_DIR": "",
-    }
-    request = core.compile_model(model, "CPU", config).create_infer_request()
-    inputs = [openvino.Tensor(np.ascontiguousarray(array), shared_memory=True) for array in feeds.values()]
-    for name, tensor in zip(feeds, inputs, strict=True):
-        request.set_tensor(name, tensor)
-
-    def call() -> object:
-        request.infer()
-        return [np.array(request.get_output_tensor(index).data) for index in range(len(model.outputs))]
-
-    return call
+    run = openvino_run(path, feeds, threads)
+    return lambda: [np.array(tensor.data) for tensor in run().output_tensors]

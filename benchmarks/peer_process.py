@@ -51,11 +51,12 @@ def onnxruntime(case: Mapping[str, Any], feeds: Feeds, threads: int) -> Prepared
     return (lambda: session.run_with_iobinding(binding)), bound.numpy
 
 
-def openvino(case: Mapping[str, Any], feeds: Feeds, threads: int) -> Prepared:
+def openvino_run(path: Any, feeds: Feeds, threads: int) -> Callable[[], Any]:
+    """A run of a model by OpenVINO in f32 (it would take bf16 by itself), for these shapes; gives the request."""
     import openvino
 
     core = openvino.Core()
-    model = core.read_model(case["model"])
+    model = core.read_model(path)
     model.reshape({name: list(array.shape) for name, array in feeds.items()})
     config = {
         "INFERENCE_PRECISION_HINT": "f32",
@@ -65,15 +66,21 @@ def openvino(case: Mapping[str, Any], feeds: Feeds, threads: int) -> Prepared:
         "CACHE_DIR": "",
     }
     request = core.compile_model(model, "CPU", config).create_infer_request()
-    tensors = {name: openvino.Tensor(array, shared_memory=True) for name, array in feeds.items()}
-    for name, tensor in tensors.items():
+    tensors = [openvino.Tensor(np.ascontiguousarray(array), shared_memory=True) for array in feeds.values()]
+    for name, tensor in zip(feeds, tensors, strict=True):
         request.set_tensor(name, tensor)
 
-    def call() -> object:
+    def run() -> Any:
+        assert tensors  # in use as long as the request is
         request.infer()
-        return tensors
+        return request
 
-    return call, lambda: np.array(request.get_output_tensor(0).data)
+    return run
+
+
+def openvino(case: Mapping[str, Any], feeds: Feeds, threads: int) -> Prepared:
+    run = openvino_run(case["model"], feeds, threads)
+    return run, lambda: np.array(run().get_output_tensor(0).data)
 
 
 def torch(case: Mapping[str, Any], feeds: Feeds, threads: int) -> Prepared:

@@ -13,6 +13,10 @@ if os.environ.get("CI"):
     settings.load_profile("ci")
 
 sys.path.insert(0, str(Path(__file__).parent))
+pytest.register_assert_rewrite("support")
+
+# JAX is asked for numbers, not for speed: most of its time here would go into optimizing.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
 
 
 @pytest.fixture(scope="session", autouse=True)

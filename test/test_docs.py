@@ -1,8 +1,9 @@
 """Every command and code block of README.md and docs/ is executed; generated pages are up to date.
 
 Blocks run in order, one folder per page. A fence's language says what is done: `python` and `sh` blocks run (a `python`
-block sees the names of those before it); a block after `<!-- file: NAME -->` is written to NAME instead. A block after
-`<!-- not run: REASON -->` is left alone; other languages (`text`, `mlir` …) are for reading.
+block sees the names of those before it: up to the next block of another kind they are one script); a block after
+`<!-- file: NAME -->` is written to NAME instead. A block after `<!-- not run: REASON -->` is left alone; other languages
+(`text`, `mlir` …) are for reading.
 """
 
 import os
@@ -33,24 +34,36 @@ def test_blocks_run(page: Path, tmp_path: Path):
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "REPOSITORY": str(ROOT),
     }
-    source = ""
+    script, waiting = tmp_path / "_blocks.py", False
+    script.write_text("")
+
+    def run(command: list[str], body: str) -> None:
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, f"{page.name}:\n{body}\n{done.stdout}\n{done.stderr}"
+
+    def run_python() -> None:
+        """All `python` blocks up to here, in one process: a traceback's line is one of theirs."""
+        run([sys.executable, script.name], script.read_text())
+
     for block in runnable(page):
         if block["kind"] == "not run":
             assert len(block["note"]) > 10, f"{page.name}: a reason is needed"
             continue
+        if block["kind"] != "file" and block["language"] == "python":
+            script.write_text(script.read_text() + block["body"])
+            waiting = True
+            continue
+        if waiting:  # what follows may need what they wrote, or replace what they read
+            run_python()
+            waiting = False
         if block["kind"] == "file":
             path = tmp_path / block["note"]
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block["body"])
-            continue
-        if block["language"] == "python":
-            source += block["body"]
-            (tmp_path / "_blocks.py").write_text(source)
-            command = [sys.executable, "_blocks.py"]
         else:
-            command = ["bash", "-euo", "pipefail", "-c", block["body"]]
-        run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
-        assert run.returncode == 0, f"{page.name}:\n{block['body']}\n{run.stdout}\n{run.stderr}"
+            run(["bash", "-euo", "pipefail", "-c", block["body"]], block["body"])
+    if waiting:
+        run_python()
 
 
 def test_generated_pages_are_current(tmp_path: Path):

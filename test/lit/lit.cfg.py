@@ -13,8 +13,9 @@ config.suffixes = [".mlir", ".test"]  # noqa: F821
 config.excludes = ["Output", "Inputs"]  # noqa: F821
 config.test_source_root = str(Path(__file__).parent)  # noqa: F821
 
-scripts = Path(sys.executable).parent
-config.environment["PATH"] = os.pathsep.join([str(scripts), os.environ.get("PATH", "")])  # noqa: F821
+# LAMINA_COMMANDS: a folder with other `lamina` and `lamina-opt` (test_lit.py has some that start faster).
+folders = [os.environ.get("LAMINA_COMMANDS"), str(Path(sys.executable).parent), os.environ.get("PATH")]
+config.environment["PATH"] = os.pathsep.join(folder for folder in folders if folder)  # noqa: F821
 
 mlir_opt = shutil.which("mlir-opt-22") or shutil.which("mlir-opt")
 if mlir_opt:

@@ -11,9 +11,8 @@ from lamina.interface import donate
 from lamina.parser import parse_text
 from lamina.targets.cpu.named_targets import CPU_TARGETS
 from support import cross, models
-from support.gpu_cases import PROGRAMS
+from support.gpu_cases import PROGRAMS, assert_equals
 from support.oracles import assert_as_accurate_as_onnxruntime
-from test_gpu_kernels import assert_equals
 
 pytestmark = pytest.mark.skipif(bool(cross.missing_tools()), reason=cross.missing_tools() or "all is there")
 

@@ -294,7 +294,8 @@ def resident_kilobytes():
 
 
 @pytest.mark.skipif(not __import__("sys").platform.startswith("linux"), reason="reads /proc")
-def test_ten_thousand_executables_leave_no_memory_behind():
+def test_thousands_of_executables_leave_no_memory_behind():
+    """Not a quarter of a kilobyte each."""
     artefact = abi_models.increment()
     counter = np.zeros(4, np.int64)
 
@@ -304,9 +305,9 @@ def test_ten_thousand_executables_leave_no_memory_behind():
         gc.collect()
         return resident_kilobytes()
 
-    warm = cycles(1000)
-    assert cycles(9000) - warm < 2048
-    np.testing.assert_array_equal(counter, 10_000)
+    warm = cycles(500)
+    assert cycles(2500) - warm < 600
+    np.testing.assert_array_equal(counter, 3000)
 
 
 def test_many_shapes_do_not_pile_up(copy_f32, monkeypatch):

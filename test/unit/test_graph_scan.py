@@ -45,7 +45,7 @@ def cell(x, w, h, *, reverse: bool):
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("direction", ["", "reverse"])
 def test_recurrence(direction: str, threads: int):
-    executable = lamina.compile(parse(CELL.replace("DIRECTION", direction)), cache=False, threads=threads)
+    executable = lamina.compile(parse(CELL.replace("DIRECTION", direction)), threads=threads)
     for steps, batch in ((5, 3), (1, 1), (0, 2), (17, 8), (3, 0)):
         x = RNG.standard_normal((steps, batch, 4)).astype(np.float32)
         w = RNG.standard_normal((4, 4)).astype(np.float32)

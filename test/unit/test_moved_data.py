@@ -34,7 +34,7 @@ def compiled(
     output = helper.make_tensor_value_info("y", TYPES[result.dtype.type], result.shape)
     graph = helper.make_graph(nodes, "moved", values, [output])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
-    return lamina.compile(model, threads=threads, target=target, cache=False)
+    return lamina.compile(model, threads=threads, target=target)  # for other numbers of threads from the cache
 
 
 @pytest.mark.parametrize("threads", [1, 2])

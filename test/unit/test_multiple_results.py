@@ -34,10 +34,10 @@ def check(arguments, build, inputs, *, results: list[int], aliases: dict[int, in
     formed.verify()
     assert [len(kernel.function_type.outputs) for kernel in kernels_of(formed)] == results
     in_order(formed)
+    executable = lamina.compile(module, context=ctx, cache=False)
     for threads in (1, 2):
-        executable = lamina.compile(module.clone(), context=ctx, threads=threads, cache=False)
         given = [array.copy() for array in inputs]
-        for ours, exact in zip(executable(*given), expected, strict=True):
+        for ours, exact in zip(executable.call(given, threads=threads), expected, strict=True):
             np.testing.assert_allclose(ours, exact, rtol=1e-5, atol=1e-6)
 
 

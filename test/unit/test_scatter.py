@@ -145,9 +145,9 @@ def test_native(case: Case, symbolic: bool):
     module = case.module(kind, np.float32, symbolic=symbolic)
     inputs = case.inputs(np.float32)
     expected = evaluate(module, inputs)[0]
+    executable = lamina.compile(module, cache=False)
     for threads in (1, 2):
-        executable = lamina.compile(module.clone(), cache=False, threads=threads)
-        np.testing.assert_array_equal(executable(*inputs)[0], expected)
+        np.testing.assert_array_equal(executable.call(inputs, threads=threads)[0], expected)
 
 
 @pytest.mark.parametrize("kind", KINDS)

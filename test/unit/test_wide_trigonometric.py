@@ -12,8 +12,8 @@ from xdsl.dialects.builtin import f64
 
 from lamina.passes.hardware import expand_math, wide_reduction
 from lamina.passes.hardware.wide_trigonometric import LARGEST
+from support.math_cases import BINARY, REFERENCES, arguments_of, errors, long_double, loop
 from support.native import Native
-from test_expand_math import BINARY, REFERENCES, arguments_of, errors, long_double, loop
 
 RULES = expand_math.DEVICE_RULES
 TRIGONOMETRIC = ("math.cos", "math.sin", "math.tan")
