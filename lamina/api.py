@@ -18,6 +18,7 @@ from lamina import pipelines
 from lamina.artefact import Artefact, Manifest
 from lamina.diagnostics import LaminaError
 from lamina.files import writing
+from lamina.fixed_sizes import fixed_sizes
 from lamina.pipelines import LEVELS, Level, Observer
 from lamina.plugins import Plugin, active_plugins, fingerprint, installed_plugins
 
@@ -495,7 +496,7 @@ def _shortcut(
     description = target if fields is None else host_description().with_fields(fields)
     options = (repr(description or host_description()), repr(sorted((donate or {}).items())))
     if dims:
-        options += (repr(sorted(dims.items())),)
+        options += (repr(sorted(fixed_sizes(dims).items())),)
     return shortcut(store, path, level.name, *options, *filter(None, fingerprints))
 
 

@@ -15,12 +15,13 @@ import numpy as np
 
 from lamina import api
 from lamina.diagnostics import LaminaError
-from lamina.dialects.hardware.gpu_target import is_gpu_target
+from lamina.dialects.hardware.gpu_target import GPU_TARGETS, is_gpu_target, parse_gpu_target
 from lamina.frontends.python import derivatives
 from lamina.frontends.python.specs import spec
 from lamina.frontends.python.trace import TracedModule, trace
 from lamina.frontends.python.tracer import errors_at, is_tracing, user_location
 from lamina.targets.cpu.executable import Executable
+from lamina.targets.cpu.named_targets import CPU_TARGETS, PREFIX
 from lamina.targets.gpu.device_arrays import is_on_device
 from lamina.trees import Structure, flatten
 
@@ -60,6 +61,7 @@ class CompiledFunction:
         both = set(self._donated) & set(self._static)
         if both:
             raise LaminaError(f"jit: argument {min(both)} cannot be both donated and static")
+        _check_target(target, threads, device)
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         """What the function gives, with arrays at the leaves."""
@@ -138,6 +140,20 @@ class CompiledFunction:
 
     def _static_values(self, arguments: Sequence[Any]) -> tuple[Any, ...]:
         return tuple([(index, arguments[index]) for index in self._static if index < len(arguments)])
+
+
+def _check_target(target: str | None, threads: int | None, device: int) -> None:
+    """Raise LaminaError for an unknown target, and for what a target does not have: a GPU threads, a CPU a number."""
+    if target is not None and is_gpu_target(target):
+        parse_gpu_target(target)
+        if threads is not None:
+            raise LaminaError(f"jit: threads are for CPUs, and '{target}' is a GPU")
+        return
+    if device:
+        raise LaminaError(f"jit: device {device} is for GPU targets", hints=('such as target="ptx"',))
+    if target is not None and target.removeprefix(PREFIX) not in CPU_TARGETS:
+        names = f"{', '.join(CPU_TARGETS)}; for GPUs {', '.join(GPU_TARGETS)}"
+        raise LaminaError(f"unknown CPU target '{target}'", hints=(f"the targets are {names}",))
 
 
 def _spec(leaf: Any) -> Any:

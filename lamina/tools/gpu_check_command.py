@@ -40,6 +40,13 @@ def run(options: argparse.Namespace) -> int:
     """Run every kernel in the interpreter; print what was found, and exit with 1 where something was."""
     folder = Path(options.model)
     if (folder / MANIFEST).exists():
+        for option, given in (("--fix", options.fix), ("--donate", options.donate)):
+            if given:
+                raise LaminaError(
+                    f"is compiled already: {option} is for models",
+                    where=options.model,
+                    hints=(f"lamina compile MODEL --target TARGET {option} {given[0]}",),
+                )
         return _check(options, folder)
     if folder.is_dir():
         raise LaminaError(f"has no {MANIFEST}: it is no compiled GPU program", where=options.model)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,11 @@ import numpy.typing as npt
 from lamina.diagnostics import LaminaError
 
 Array = npt.NDArray[Any]
+DAMAGE = (
+    *(ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError),
+    *(SyntaxError, tokenize.TokenError, MemoryError, OverflowError, TypeError, KeyError),
+)
+"""What NumPy raises for files that are none of its own, or damaged: archives, headers, sizes that do not exist."""
 INPUTS_HELP = (
     "one array per input, in the model's order; NAME=FILE.npy, or FILE.npz with the inputs' names, in any order"
 )
@@ -68,7 +75,11 @@ def read_npz(path: Path) -> Mapping[str, Array]:
     if not hasattr(loaded, "files"):
         raise LaminaError("holds one array without a name", where=os.fspath(path), hints=("call the file .npy",))
     with loaded:
-        return {name: _member(loaded, name, path) for name in loaded.files}
+        # `files` has names without .npy; of an archive with both `x` and `x.npy`, the latter is the array.
+        members = set(loaded.zip.namelist())
+        return {
+            name: _member(loaded, f"{name}.npy" if f"{name}.npy" in members else name, path) for name in loaded.files
+        }
 
 
 def _loaded(path: Path, kind: str) -> Any:
@@ -76,7 +87,7 @@ def _loaded(path: Path, kind: str) -> Any:
         return np.load(path, allow_pickle=False)
     except OSError as error:
         raise LaminaError(f"cannot be read: {error.strerror or error}", where=os.fspath(path)) from None
-    except (ValueError, EOFError, zipfile.BadZipFile):
+    except DAMAGE:
         raise LaminaError(
             f"cannot be read as {kind}: it is cut short, of another kind, or holds Python objects",
             where=os.fspath(path),
@@ -86,6 +97,11 @@ def _loaded(path: Path, kind: str) -> Any:
 
 def _member(archive: Any, name: str, path: Path) -> Array:
     try:
-        return archive[name]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
-        raise LaminaError(f"the array '{name}' cannot be read: cut short, or Python objects", where=str(path)) from None
+        array = archive[name]
+    except (OSError, *DAMAGE):
+        raise LaminaError(
+            f"the array '{name}' cannot be read: damaged, encrypted, or Python objects", where=str(path)
+        ) from None
+    if not isinstance(array, np.ndarray):
+        raise LaminaError(f"'{name}' is no array", where=str(path), hints=("numpy.savez writes .npz",))
+    return cast("Array", array)

@@ -95,6 +95,8 @@ def parse_dims(texts: Sequence[str], option: str = "--dim") -> dict[str, int]:
         name, separator, size = text.partition("=")
         if not separator or not size.isdecimal():
             raise LaminaError(f"{option} {text}: expected NAME=SIZE, such as {option} batch=4")
+        if name in sizes:
+            raise LaminaError(f"{option} {text}: '{name}' has a size already, {sizes[name]}")
         sizes[name] = int(size)
     return sizes
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import os
 import resource
 import subprocess
+import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -206,6 +210,8 @@ def test_bad_text(name: str, command: str, tmp_path: Path):
         (("lamina", "frobnicate"), "frobnicate"),
         (("lamina", "run", "m.mlir", "--threads", "0"), "threads"),
         (("lamina", "run", "m.mlir", "--dim", "batch"), "NAME=SIZE"),
+        (("lamina", "run", "m.mlir", "--dim", "N=1", "--dim", "N=2"), "'N' has a size already"),
+        (("lamina", "run", "m.mlir", "--fix", "N=1", "--fix", "N=2"), "'N' has a size already"),
         (("lamina", "run", "m.mlir", "--inputs", "m.mlir"), ".npy"),
         (("lamina", "run", "m.mlir", "--at", "bottom"), "hardware"),
         (("lamina", "compile", "m.mlir"), "-o"),
@@ -232,6 +238,14 @@ def test_text_to_standard_output(tmp_path: Path):
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
     assert run(*arguments, "m.mlir", folder=tmp_path).returncode == 0
     assert shown.stdout == (tmp_path / "m.mlir").read_text()
+    # Processes of their own, with other orders of sets.
+    for seed in ("1", "2"):
+        installed = Path(sys.executable).parent / arguments[0]
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        again = subprocess.run(
+            [installed, *arguments[1:], "-"], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        assert again.stdout == shown.stdout
 
 
 ARRAYS = {"x": np.ones((2, 3), np.float32), "y": np.arange(3, dtype=np.float32)}
@@ -241,8 +255,46 @@ INPUT_FILES: dict[str, Callable[[Path], None]] = {
     "both.npz": lambda path: np.savez(path, **ARRAYS),
     "other.npz": lambda path: np.savez(path, x=ARRAYS["x"], z=ARRAYS["y"]),
     "objects.npy": lambda path: np.save(path, np.array([{}], dtype=object)),
+    "beside.npz": lambda path: write_archive(
+        path, {"x": b"no array", "x.npy": array_bytes(ARRAYS["x"]), "y.npy": array_bytes(ARRAYS["y"])}
+    ),
+    "text.npz": lambda path: write_archive(path, {"x": b"no array"}),
+    "huge.npy": lambda path: path.write_bytes(header((2**62, 2**62))),
+    "large.npy": lambda path: path.write_bytes(header((2**45,))),
+    "large.npz": lambda path: write_archive(path, {"x.npy": header((2**45,))}),
+    "token.npz": lambda path: write_archive(path, {"x.npy": header((3,)).replace(b"(3,)", b"(3,(")}),
+    "deflated.npz": lambda path: damage(path, 40, bytes(30)),
+    "method.npz": lambda path: damage(path, -1, b"\x63"),
     "cut.npz": lambda path: path.write_bytes(b"PK\3\4 and no more"),
 }
+
+
+def header(shape: tuple[int, ...]) -> bytes:
+    """The beginning of a .npy file of f32."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    return file.getvalue()
+
+
+def array_bytes(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+def write_archive(path: Path, members: dict[str, bytes]) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, contents in members.items():
+            archive.writestr(name, contents)
+
+
+def damage(path: Path, start: int, contents: bytes) -> None:
+    """A compressed .npz with other bytes from `start`; -1: where its directory names the method of compression."""
+    np.savez_compressed(path, x=np.arange(100, dtype=np.float32))
+    data = bytearray(path.read_bytes())
+    start = data.rindex(b"PK\1\2") + 10 if start < 0 else start
+    data[start : start + len(contents)] = contents
+    path.write_bytes(data)
 
 
 def input_files(folder: Path) -> None:
@@ -257,7 +309,9 @@ def input_files(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "files", [("x.npy", "y.npy"), ("y=y.npy", "x.npy"), ("y=y.npy", "x=x.npy"), ("both.npz",)], ids=" ".join
+    "files",
+    [("x.npy", "y.npy"), ("y=y.npy", "x.npy"), ("y=y.npy", "x=x.npy"), ("both.npz",), ("beside.npz",)],
+    ids=" ".join,
 )
 def test_inputs_by_position_and_by_name(files: tuple[str, ...], tmp_path: Path):
     input_files(tmp_path)
@@ -276,6 +330,13 @@ def test_inputs_by_position_and_by_name(files: tuple[str, ...], tmp_path: Path):
         (("missing.npy", "y.npy"), "missing.npy: error: cannot be read: No such file"),
         (("objects.npy", "y.npy"), "objects.npy: error: cannot be read as .npy"),
         (("cut.npz",), "cut.npz: error: cannot be read as .npz"),
+        (("text.npz",), "text.npz: error: 'x' is no array"),
+        (("huge.npy", "y.npy"), "huge.npy: error: cannot be read as .npy"),
+        (("large.npy", "y.npy"), "large.npy: error: cannot be read as .npy"),
+        (("large.npz",), "large.npz: error: the array 'x.npy' cannot be read"),
+        (("token.npz",), "token.npz: error: the array"),
+        (("deflated.npz",), "deflated.npz: error: the array"),
+        (("method.npz",), "method.npz: error: the array"),
         (("m.mlir", "y.npy"), "m.mlir: error: cannot be read as .npy"),
     ],
 )

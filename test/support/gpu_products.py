@@ -61,10 +61,11 @@ def outlined(
     tf32: bool = False,
     figures: Mapping[str, int] | None = None,
     rewrite: Callable[[ModuleOp], None] | None = None,
+    prepare: Callable[[ModuleOp], None] | None = None,
 ) -> Scheduled:
     """Outline kernels with the schedules that `schedule_target` gets, edited, for another target.
 
-    `rewrite` changes the module where all schedules are written.
+    `prepare` changes the module before schedules are written, `rewrite` where all are.
     """
     module.attributes[TARGET] = parse_gpu_target(schedule_target).attribute()
     pipelines.run_passes(module, context, pipelines.gpu_pass_names(to="graph"))
@@ -72,6 +73,8 @@ def outlined(
     names = pipelines.gpu_pass_names(after="graph", to="hardware")
     after = names.index("assign-gpu-schedules")
     pipelines.run_passes(module, context, names[:after])
+    if prepare is not None:
+        prepare(module)
     AssignGpuSchedulesPass(tf32=tf32).apply(context, module)
     for op in _products(module):
         if edit is not None:

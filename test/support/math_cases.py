@@ -63,7 +63,10 @@ func.func @main({arguments}, %o: memref<?x{type_}>) attributes {{llvm.emit_c_int
 }}"""
 
 
-SPECIALS = [0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 0.5, -0.5, 2.0, -2.0, 3.0, -3.0, 2.5, -2.5, 1e-45, -1e-45]
+SPECIALS = [
+    *(0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 0.5, -0.5, 2.0, -2.0, 3.0, -3.0, 2.5, -2.5, 1e-45, -1e-45),
+    *(1e-40, 1.17549435e-38, 3.4e38, -3.4e38, 16777217.0, -16777215.0, 88.7, 88.73, -87.4, -103.0, -104.0, 1e-20),
+]
 
 
 def arguments_of(name, dtype):

@@ -46,7 +46,8 @@ class Case:
         accumulated = (self.depth + 4) * ROUNDING["f64" if self.dtype == "f64" else "f32"] + (3 * TF32 if tf32 else 0)
         bound = self.magnitude * accumulated + self.rounded * 1.01 * ROUNDING[self.dtype] + 1e-30
         # Subnormal results of 16-bit types have fewer bits.
-        assert (np.abs(value - self.expected) <= bound + (1e-7 if self.dtype == "f16" else 0)).all()
+        slack = 1e-7 if self.dtype == "f16" else 0
+        assert (np.abs(value - self.expected) <= bound + slack).all(), "wrong numbers"
 
 
 def random_array(shape: Sequence[int], dtype: str, seed: int) -> np.ndarray:

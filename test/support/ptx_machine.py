@@ -233,7 +233,9 @@ class Block:
         if parts[0] == "mov" and any(one.startswith("{") for one in operands):
             self._pack(warp, instruction, active)
             return
-        found = computed(parts, [self._read(warp, one, parts[-1]) for one in operands[1:]])
+        # Lanes that are not active may hold anything.
+        with np.errstate(all="ignore"):
+            found = computed(parts, [self._read(warp, one, parts[-1]) for one in operands[1:]])
         assert found is not None, f"unknown instruction: {instruction.text}"
         self._write(warp, operands[0], found, active)
 

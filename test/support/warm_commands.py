@@ -1,9 +1,11 @@
 """`lamina` and `lamina-opt` without half a second of imports at each start: a server that has them forks for each call.
 
 `warm_commands(folder)` fills a folder with executables of the two names for as long as it is open. Each passes its
-arguments, folder, environment, memory limit and standard streams on, and ends with the exit code of the fork, which has
-imported what every command imports first, and nothing else. What starts the installed commands: test_docs.py,
-test_plugins.py, and lit when it is called by hand.
+arguments, folder, environment, memory limit and standard streams on, and ends with the exit code of the fork.
+
+What a fork cannot show: a missing import (it has what `PRELOADED` names, test_completeness.py imports modules alone), and
+text that depends on the order of a set (all forks share the server's hash seed). The installed commands themselves are
+started by test_docs.py, test_plugins.py, test_portability.py, and lit when it is called by hand.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Thread
 
 MODULES = {"lamina": "lamina.tools.lamina_main", "lamina-opt": "lamina.tools.lamina_opt"}
 PRELOADED = ("numpy", "lamina", "lamina.dialects.graph", *MODULES.values())
@@ -34,7 +37,11 @@ import array, os, resource, sys
 from _socket import AF_UNIX, SCM_RIGHTS, SOCK_STREAM, SOL_SOCKET, socket
 
 server = socket(AF_UNIX, SOCK_STREAM)
-server.connect({address!r})
+try:
+    server.connect({address!r})
+except OSError as error:
+    sys.stderr.write(f"{name}: no server: {{error}}\\n")
+    sys.exit(125)
 limit = resource.getrlimit(resource.RLIMIT_AS)
 request = ascii(({name!r}, sys.argv[1:], os.getcwd(), dict(os.environ), limit)).encode()
 streams = array.array("i", [0, 1, 2])
@@ -115,11 +122,15 @@ def answer(connection: socket.socket) -> None:
     os.environ.update(environment)
     resource.setrlimit(resource.RLIMIT_AS, limit)
     sys.argv = [name, *arguments]
+    Thread(target=_end_with, args=(connection,), daemon=True).start()
     code = 1
     try:
         import_module(MODULES[name]).main()
+        code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if code and not isinstance(end.code, int):
+            print(end.code, file=sys.stderr)
     except BaseException:
         traceback.print_exc()
     try:
@@ -129,6 +140,12 @@ def answer(connection: socket.socket) -> None:
         code = 120  # as Python itself
     connection.send(bytes([code & 255]))
     os._exit(0)
+
+
+def _end_with(connection: socket.socket) -> None:
+    """End the fork when its client does, as one that took too long."""
+    if not connection.recv(1):
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -85,3 +87,24 @@ def test_phases_give_what_their_passes_require():
     pipelines.check_order(ours, frozenset(), complete=True)
     with pytest.raises(LaminaError, match="no earlier pass ensures"):
         pipelines.check_order(ours[::-1], frozenset(), complete=True)
+
+
+ALONE = """
+import importlib, os, pkgutil
+import numpy, xdsl.dialects.builtin, xdsl.dialects.func, xdsl.parser  # theirs are no question
+import lamina
+for module in pkgutil.walk_packages(lamina.__path__, "lamina."):
+    if os.fork() == 0:
+        try:
+            importlib.import_module(module.name)
+        except BaseException as error:
+            print(f"{module.name}: {error!r}", flush=True)
+        os._exit(0)
+    os.wait()
+"""
+
+
+def test_every_module_is_imported_alone():
+    """None needs that another one was imported first."""
+    result = subprocess.run([sys.executable, "-c", ALONE], capture_output=True, text=True)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")

@@ -106,6 +106,15 @@ def test_divisions(left, right, sizes):
         assert evaluate(exact, sizes) * b == a
 
 
+def test_division_by_nothing():
+    """A literal 0 is no divisor; quotient and remainder by a size that turns out to be 0 are the dividend."""
+    n, m = symbol("n"), symbol("m")
+    assert truncating_divide(5, 0) is None
+    assert truncating_divide(n, 0) is None
+    assert evaluate(4 * m // n, {"n": 0, "m": 3}) == 12
+    assert evaluate(4 * m % n, {"n": 0, "m": 3}) == 12
+
+
 @given(trees, trees)
 def test_normal_form(left, right):
     a, b = symbolic(left), symbolic(right)

@@ -11,7 +11,7 @@ from xdsl.dialects.builtin import f32
 from lamina import pipelines
 from lamina.passes.hardware import trigonometric
 from lamina.passes.hardware.expand_math import RULES, WIDE_RULES
-from support.math_cases import BINARY, DTYPES, FORMATS, REFERENCES, SPECIALS, arguments_of, errors, long_double, loop
+from support.math_cases import BINARY, DTYPES, FORMATS, REFERENCES, arguments_of, errors, long_double, loop
 from support.native import HOST_BITS, MLIR_OPT, Native, accepted_upstream, parse
 
 
@@ -55,9 +55,6 @@ def run_both(name, type_, *inputs):
         np.where(same_nan, 0, again.reshape(-1).view(bits)), np.where(same_nan, 0, result[:size].view(bits))
     )
     return result
-
-
-SPECIALS += [1e-40, 1.17549435e-38, 3.4e38, -3.4e38, 16777217.0, -16777215.0, 88.7, 88.73, -87.4, -103.0, -104.0, 1e-20]
 
 
 CASES = [

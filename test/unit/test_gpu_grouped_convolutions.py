@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from xdsl.dialects.builtin import DictionaryAttr, ModuleOp
+from xdsl.dialects.builtin import AffineMapAttr, ArrayAttr, DictionaryAttr, ModuleOp
+from xdsl.ir.affine import AffineDimExpr, AffineMap
 
 import lamina
 from lamina import api, ops
 from lamina.diagnostics import LaminaError
+from lamina.dialects.tensor import linalg
 from lamina.passes.hardware.gpu.direct_products import DIRECT, DirectSchedule
+from lamina.passes.loop.structured import Grouped, affine, maps_of, position_of
 from lamina.targets.gpu.checking_driver import CheckingDriver
 from lamina.targets.gpu.launcher import Program
 from lamina.targets.gpu.ptxas import assemble_package
@@ -22,6 +25,7 @@ from support.gpu_products import compile_scheduled, traced
 from support.marks import needs_opencl, needs_ptxas
 from support.opencl import run_package, run_packages
 from support.product_cases import Case, convolution, random_array, run_cases, unfolded, wide
+from support.ptx_driver import PtxDriver
 
 
 def direct(module: ModuleOp) -> list[Any]:
@@ -99,10 +103,13 @@ def test_wide_groups_are_blocks_of_products(tmp_path: Path):
         (convolution((1, 48, 6, 6), (72, 16, 3, 3), "bf16", groups=3), sm_80),
         (convolution((1, 16, 6, 6), (80, 8, 3, 3), "f64", groups=2), sm_80),
         (convolution((1, 64, 5, 5), (64, 32, 3, 3), "f16", groups=2), {"schedule_target": "amdgcn:gfx942"}),
+        (convolution((1, 16, 5, 5), (74, 8, 3, 3), "f16", groups=2), sm_80),
+        (convolution((1, 12, 5, 5), (51, 4, 3, 3), "bf16", padding=1, groups=3), sm_80),
     ]
     used = run_cases(cases, tmp_path)
     assert [len(one) for one in used] == [1] * len(cases)
-    assert [one[0].fragment for one in used[3:]] == [(16, 8, 16), (16, 8, 16), (8, 8, 4), (16, 16, 16)]
+    fragments = [(16, 8, 16), (16, 8, 16), (8, 8, 4), (16, 16, 16), (16, 8, 16), (16, 8, 16)]
+    assert [one[0].fragment for one in used[3:]] == fragments
     assert all(one[0].split == 1 and one[0].columns == ("o",) for one in used)
 
 
@@ -176,6 +183,65 @@ def test_the_interpreter_finds_nothing(name: str, tmp_path: Path):
     (found,) = Program(tmp_path, driver)(**case.feeds).values()
     assert not driver.findings, "\n".join(map(str, driver.findings))
     case.check(found)
+
+
+def with_groups(columns: int, factor: int) -> Callable[[ModuleOp], None]:
+    """Changes which features a column of a convolution reads: those from `column floordiv columns * factor` on."""
+
+    def change(module: ModuleOp) -> None:
+        count = 0
+        for op in [op for op in module.walk() if isinstance(op, linalg.GenericOp)]:
+            maps = maps_of(op)
+            read = position_of(maps[0].results[-1])
+            if not isinstance(read, Grouped):
+                continue
+            last = (AffineDimExpr(read.dim) // columns) * factor + affine(read.rest)
+            maps[0] = AffineMap(maps[0].num_dims, 0, (*maps[0].results[:-1], last))
+            op.properties["indexing_maps"] = ArrayAttr([AffineMapAttr(map_) for map_ in maps])
+            count += 1
+        assert count == 1
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel", "groups", "columns", "factor", "launches"),
+    [
+        # The last group has fewer columns than the others: no blocks of groups.
+        ((1, 6, 5, 5), (48, 3, 3, 3), 2, 32, 3, 0),
+        # Two neighbors of a group may start at any feature: a thread loads one at a time.
+        ((1, 8, 5, 5), (16, 2, 3, 3), 4, 4, 1, 1),
+    ],
+)
+def test_groups_of_no_convolution(
+    shape: Sequence[int],
+    kernel: Sequence[int],
+    groups: int,
+    columns: int,
+    factor: int,
+    launches: int,
+    tmp_path: Path,
+):
+    x, w = random_array(shape, "f32", 1), random_array(kernel, "f32", 2)
+    specs = [lamina.spec(one.shape, "f32", name=name) for name, one in (("x", x), ("w", w))]
+    module, context = traced(lambda x, w: ops.conv(x, w, padding=1, groups=groups), *specs)
+    loaded: list[int] = []
+
+    def rewrite(module: ModuleOp) -> None:
+        loaded.extend(DirectSchedule.of(op).depth for op in direct(module))
+
+    used, _ = compile_scheduled(
+        module, context, tmp_path, "ptx:sm_80", prepare=with_groups(columns, factor), rewrite=rewrite
+    )
+    assert not used and loaded == [1] * launches
+    (found,) = Program(tmp_path, PtxDriver())(x=x, w=w).values()
+    windows = unfolded(wide(x), (3, 3), (1, 1), (1, 1), 1)
+    firsts = [column // columns * factor for column in range(kernel[0])]
+    parts = [
+        np.einsum("nchwij,cij->nhw", windows[:, first : first + kernel[1]], own)
+        for first, own in zip(firsts, wide(w), strict=True)
+    ]
+    np.testing.assert_allclose(found, np.stack(parts, 1), rtol=1e-5, atol=1e-5)
 
 
 SHAPES: Mapping[str, tuple[Sequence[int], Sequence[int], int]] = {

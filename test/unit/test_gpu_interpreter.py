@@ -235,6 +235,10 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit, match=r"^0$"):
         main(["gpu-check", str(tmp_path), "--dim", "rows=5"])
     assert "no mistakes found" in capsys.readouterr().out
+    for option in ("--fix", "--donate"):
+        with pytest.raises(SystemExit, match=r"^1$"):
+            main(["gpu-check", str(tmp_path), option, "rows=5"])
+        assert f"{option} is for models" in capsys.readouterr().err
     host = tmp_path / "host.mlir"
     host.write_text(host.read_text().replace("gpu.barrier\n", "\n", 1))
     with pytest.raises(SystemExit, match=r"^1$"):

@@ -79,6 +79,17 @@ def test_targets_that_cannot_run_here():
         lamina.jit(lambda x: x + 1, target="pdp11")(x)
 
 
+def test_targets_are_checked_at_decoration():
+    for target, says in (("ptx:sm_1", "unknown target"), ("pdp11", "unknown CPU target")):
+        with pytest.raises(LaminaError, match=says) as error:
+            lamina.jit(lambda x: x, target=target)
+        assert "ptx:sm_90" in error.value.hints[0]
+    with pytest.raises(LaminaError, match="threads are for CPUs"):
+        lamina.jit(lambda x: x, target="ptx", threads=2)
+    with pytest.raises(LaminaError, match="device 7 is for GPU targets"):
+        lamina.jit(lambda x: x, device=7)
+
+
 def test_code_for_cpus_only():
     model = lamina.trace(lambda x: x + 1, lamina.spec((3,), "f32", name="x"))
     with pytest.raises(LaminaError, match="'ptx:sm_90' is a GPU") as error:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import numpy as np
 import onnx
 import pytest
 from onnx import helper
 
 import lamina
+from lamina import api, ops, pipelines
+from lamina.dialects.loop import scf
 
 TYPES = {np.float32: onnx.TensorProto.FLOAT, np.float64: onnx.TensorProto.DOUBLE, np.int32: onnx.TensorProto.INT32}
 LINE_BYTES = 64
@@ -103,3 +107,22 @@ def test_errors_of_long_sums_do_not_grow() -> None:
     exact = x.astype(np.float64) @ w
     (result,) = compiled([helper.make_node("MatMul", ["x", "w"], ["y"])], {"x": x, "w": w}, x @ w, 1).call([x, w])
     np.testing.assert_allclose(result, exact, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("points", "loops"), [((24,) * 12, 2), (tuple(range(4, 28, 2)), 16)])
+def test_sums_of_concatenations(points: tuple[int, ...], loops: int):
+    """Operands joined at the same rows are asked for together; joined at others, they do not double the loops each time."""
+    generator = np.random.default_rng(4)
+    parts = [(generator.random((at, 100), np.float32), generator.random((32 - at, 100), np.float32)) for at in points]
+
+    def total(*arrays):
+        joined = [ops.concatenate(arrays[at : at + 2], 0) for at in range(0, len(arrays), 2)]
+        return sum(joined[1:], joined[0])
+
+    traced = lamina.trace(total, *(part for pair in parts for part in pair))
+    context = api.make_context()
+    module = traced.module.clone()
+    pipelines.run_phases(module, context, to="loop")
+    assert sum(isinstance(op, scf.ForOp) for op in module.walk()) <= 2 * loops
+    (result,) = lamina.compile(traced)(*(part for pair in parts for part in pair))
+    np.testing.assert_array_equal(result, reduce(np.add, [np.concatenate(pair) for pair in parts]))

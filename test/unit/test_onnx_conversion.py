@@ -16,8 +16,11 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 from xdsl.ir import Operation
 
+from lamina.diagnostics import LaminaError
 from lamina.dialects.graph.dims import evaluate as evaluate_dim
 from lamina.dialects.graph.dims import parse_dim
+from lamina.frontends.onnx import schemas
+from lamina.frontends.onnx.tables import CONVERTERS
 from onnx_testing import (
     check_against_runtime,
     imported,
@@ -548,6 +551,33 @@ def test_sums_of_contributed_norms_are_outputs():
     inputs = {"x": normal(2, 3, 8), "s": normal(2, 3, 8), "g": normal(8)}
     model = contributed_node("SkipSimplifiedLayerNormalization", inputs, ["y", "", "", "sum"], epsilon=1e-5)
     check_against_runtime(model, *inputs.values(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("op", "inputs", "attributes", "says"),
+    [
+        ("SkipLayerNormalization", 3, {"eps": 0.1}, "has no attribute 'eps'"),
+        ("MultiHeadAttention", 3, {"num_heads": 2, "softcap": 2.0}, "has no attribute 'softcap'"),
+        ("QuickGelu", 2, {}, "takes 1 inputs, found 2"),
+        ("BiasGelu", 1, {}, "takes 2 inputs, found 1"),
+        ("RotaryEmbedding", 5, {}, "takes 4 inputs, found 5"),
+    ],
+)
+def test_contributed_operators_are_checked(op: str, inputs: int, attributes: dict[str, float], says: str):
+    arrays = {f"x{index}": normal(2, 3, 4) for index in range(inputs)}
+    with pytest.raises(LaminaError, match=says):
+        imported(contributed_node(op, arrays, ["y"], **attributes))
+
+
+def test_every_contributed_operator_has_a_signature():
+    assert set(schemas.CONTRIBUTED) == set(CONVERTERS["com.microsoft"])
+
+
+@pytest.mark.parametrize("keys", [3, 7])
+def test_unidirectional_attention_needs_a_key_for_each_query(keys: int):
+    inputs = {"q": normal(1, 5, 8), "k": normal(1, keys, 8), "v": normal(1, keys, 8)}
+    with pytest.raises(LaminaError, match="as many new keys as queries"):
+        imported(contributed_node("MultiHeadAttention", inputs, ["y"], num_heads=2, unidirectional=1))
 
 
 SPECIAL = np.array([0.0, -0.0, 1.5, -2.5, 3.0, np.inf, -np.inf, np.nan], np.float32)

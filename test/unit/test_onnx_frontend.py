@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from xdsl.dialects.builtin import NameLoc
 
+import lamina
 from lamina.context import LaminaContext
 from lamina.diagnostics import LaminaError
 from lamina.dialects.graph.base import GraphOp
@@ -73,6 +74,21 @@ def test_dims_fix_symbolic_sizes():
     assert caught.value.hints == ("the model's symbolic sizes: batch, seq",)
     with pytest.raises(LaminaError, match="cannot be -1"):
         import_model(model, LaminaContext(), dims={"batch": -1})
+
+
+def test_fixed_sizes_are_whole_numbers(tmp_path: Path):
+    model = parse("main (float[N] x) => (float[N] y) { y = Relu(x) }")
+    main = main_of(imported(model, dims={"N": np.int64(3)})[0])
+    assert [str(type_) for type_ in main.function_type.inputs] == ["tensor<3xf32>"]
+    onnx.save(model, tmp_path / "m.onnx")
+    for dims in ({"N": 2.0}, {"N": "2"}, {"N": None}, {1: 2}):
+        for use in (
+            lambda dims: import_model(model, LaminaContext(), dims=dims),
+            lambda dims: check_model(model, dims=dims),
+            lambda dims: lamina.compile(tmp_path / "m.onnx", dims=dims),
+        ):
+            with pytest.raises(LaminaError, match="dims: "):
+                use(dims)
 
 
 def test_every_op_has_its_nodes_name():

@@ -8,7 +8,8 @@ import pytest
 from onnx import helper, numpy_helper
 
 import lamina
-from onnx_testing import check_against_runtime, normal, runtime
+from lamina.diagnostics import LaminaError
+from onnx_testing import check_against_runtime, imported, normal, run, runtime
 
 RANDOM = np.random.default_rng(7)
 
@@ -86,6 +87,91 @@ def test_roi_align(mode: str, transformation: str):
     )
     inputs = {"x": images, "r": regions, "b": batch}
     compiled_like_runtime(model_of([node], inputs, {"y": FLOAT}), images, regions, batch)
+
+
+def roi_model(regions: int, **attributes) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
+    inputs = {
+        "x": normal(1, 2, 6, 6),
+        "r": np.ones((regions, 4), np.float32),
+        "b": np.zeros(regions, np.int64),
+    }
+    node = helper.make_node("RoiAlign", list(inputs), ["y"], sampling_ratio=2, output_height=3, **attributes)
+    return model_of([node], inputs, {"y": FLOAT}), inputs
+
+
+def test_roi_align_of_no_regions():
+    model, inputs = roi_model(0)
+    (result,) = run(model, *inputs.values())
+    assert result.shape == (0, 2, 3, 1)
+
+
+def test_roi_align_of_unknown_coordinates():
+    with pytest.raises(LaminaError, match="found 'half_pixle'"):
+        imported(roi_model(1, coordinate_transformation_mode="half_pixle")[0])
+
+
+def test_a_nan_is_the_maximum_of_its_window():
+    """With indices as without; the index is that of the first."""
+    images = normal(1, 1, 6, 6)
+    images[0, 0, 0, 1] = images[0, 0, 2, 2] = images[0, 0, 3, 3] = images[0, 0, 5, 0] = np.nan
+    images[0, 0, :2, 4:] = -np.inf
+    how = {"kernel_shape": [2, 2], "strides": [2, 2]}
+    both = model_of([helper.make_node("MaxPool", ["x"], ["y", "i"], **how)], {"x": images}, {"y": FLOAT, "i": INT64})
+    values = model_of([helper.make_node("MaxPool", ["x"], ["y"], **how)], {"x": images}, {"y": FLOAT})
+    blocks = images.reshape(3, 2, 3, 2).swapaxes(1, 2).reshape(3, 3, 4)
+    (result, index), (alone,) = run(both, images), run(values, images)
+    np.testing.assert_array_equal(result[0, 0], blocks.max(-1))
+    np.testing.assert_array_equal(alone, result)
+    np.testing.assert_array_equal(images.reshape(-1)[index], result)
+    assert index[0, 0, 1, 1] == 14
+
+
+@pytest.mark.parametrize("pads", [(-2, 3), (2, -1), (-1, -1), (-2, 7), (6, -3)])
+def test_wrapping_what_is_cropped(pads: tuple[int, int]):
+    x = normal(5)
+    node = helper.make_node("Pad", ["x", "p"], ["y"], mode="wrap")
+    check_against_runtime(model_of([node], {"x": x}, {"y": FLOAT}, {"p": np.array(pads)}), x)
+
+
+def test_nothing_left_to_wrap():
+    node = helper.make_node("Pad", ["x", "p"], ["y"], mode="wrap")
+    with pytest.raises(LaminaError, match="no elements to be padded with"):
+        imported(model_of([node], {"x": normal(3)}, {"y": FLOAT}, {"p": np.array([-3, 4])}))
+
+
+QUANTIZATION_FAULTS = [
+    ({"output_dtype": INT8}, (), "output_dtype differs"),
+    ({"precision": onnx.TensorProto.FLOAT16}, (), "another precision"),
+    ({"block_size": 2, "axis": 1}, (2, 4), "a scale for each 2 of the 6 elements of axis 1, found 4"),
+    ({"block_size": 2, "axis": 1}, (2, 2), "a scale for each 2 of the 6 elements of axis 1, found 2"),
+]
+
+
+@pytest.mark.parametrize(("attributes", "shape", "says"), QUANTIZATION_FAULTS)
+def test_refused_quantization(attributes: dict[str, int], shape: tuple[int, ...], says: str):
+    constants = {"s": np.ones(shape, np.float32), "z": np.zeros(shape, np.uint8)}
+    node = helper.make_node("QuantizeLinear", ["x", "s", "z"], ["y"], **attributes)
+    with pytest.raises(LaminaError, match=says):
+        imported(model_of([node], {"x": normal(2, 6)}, {"y": UINT8}, constants, opset=23))
+
+
+@pytest.mark.parametrize("symbolic", [False, True])
+@pytest.mark.parametrize(("mode", "rounding"), [("foo", "floor"), ("nearest", "foo")])
+def test_unknown_ways_of_resizing(mode: str, rounding: str, symbolic: bool):
+    nodes, constants = resize_like(mode, "half_pixel", rounding)
+    model = model_of(
+        nodes, {"x": normal(1, 2, 4, 5), "like": normal(7, 11)}, {"y": FLOAT}, constants, symbolic=symbolic
+    )
+    with pytest.raises(LaminaError, match=r"mode is .*, found 'foo'"):
+        imported(model)
+
+
+@pytest.mark.parametrize(("inverse", "parts", "says"), [(0, 2, "transforms of real"), (1, 1, "inverse transforms of")])
+def test_one_sided_transforms_of_the_wrong_kind(inverse: int, parts: int, says: str):
+    node = helper.make_node("DFT", ["x", "", "axis"], ["y"], onesided=1, inverse=inverse)
+    model = model_of([node], {"x": normal(2, 8, parts)}, {"y": FLOAT}, {"axis": np.array(1)})
+    with pytest.raises(LaminaError, match=says):
+        imported(model)
 
 
 @pytest.mark.parametrize("ceil_mode", [0, 1])

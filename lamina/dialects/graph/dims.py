@@ -50,11 +50,12 @@ Atom: TypeAlias = Symbol | Call
 Monomial: TypeAlias = tuple[Atom, ...]
 
 FUNCTIONS: Mapping[str, Callable[[int, int], int]] = {
-    "floordiv": lambda a, b: a // b,
-    "mod": lambda a, b: a % b,
+    "floordiv": lambda a, b: a // (b or 1),
+    "mod": lambda a, b: a % b if b else a,
     "max": max,
     "min": min,
 }
+"""A quotient by 0 is the dividend, and so is the remainder: an axis without elements must stop nothing."""
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,9 @@ def exact_quotient(dividend: Dim, divisor: Dim) -> Dim | None:
 
 def _divide(dividend: Dim, divisor: Dim) -> Dim:
     if isinstance(dividend, int) and isinstance(divisor, int):
-        return dividend // divisor
+        return FUNCTIONS["floordiv"](dividend, divisor)
+    if divisor == 0:
+        return dividend
     if dividend == 0:
         return 0
     exact = exact_quotient(dividend, divisor)
@@ -287,7 +290,12 @@ def minimum(left: Dim, right: Dim) -> Dim:
 
 
 def truncating_divide(dividend: Dim, divisor: Dim) -> Dim | None:
-    """`dividend / divisor` rounded towards zero, None where the signs are unknown or the divisor may be 0."""
+    """`dividend / divisor` rounded towards zero, None where the signs are unknown or the divisor is 0.
+
+    By a size that is 0 only at run time: the dividend, as all quotients of sizes (`FUNCTIONS`).
+    """
+    if bounds(divisor) == (0, 0):
+        return None
     if isinstance(dividend, int) and isinstance(divisor, int) and divisor:
         quotient = abs(dividend) // abs(divisor)
         return quotient if (dividend < 0) == (divisor < 0) else -quotient

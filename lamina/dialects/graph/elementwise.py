@@ -126,7 +126,8 @@ class DivideOp(BinaryOp):
     """Quotient; of integers towards zero as in C.
 
     An integer divided by zero gives all ones (-1, or the largest unsigned), the smallest signed integer divided by -1
-    itself: no trap. ONNX Div, StableHLO divide.
+    itself: no trap. A quotient of sizes by one that is 0 only at run time is the dividend: ONNX leaves it open.
+    ONNX Div, StableHLO divide.
     """
 
     name = "graph.divide"

@@ -378,9 +378,12 @@ def _wrapped(build: OnnxBuilder, value: SSAValue, low: Sequence[Size], high: Seq
             continue
         if not (isinstance(before, int) and isinstance(after, int) and isinstance(size, int)):
             raise UnsupportedNode("the padding mode wrap needs known sizes and pads", hints=(FIX_DIMS,))
-        if size == 0:
+        places = np.arange(max(-before, 0), size + min(after, 0), dtype=np.int64)
+        if size + before + after < 0 or (not places.size and max(before, after) > 0):
             raise LaminaError(f"axis {axis} has no elements to be padded with")
-        value = build.take(value, build.constant(np.arange(-before, size + after, dtype=np.int64) % size), axis)
+        # What is cropped does not come back: the axis is continued with what is left of it.
+        turns = np.arange(-max(before, 0), places.size + max(after, 0)) % max(places.size, 1)
+        value = build.take(value, build.constant(places[turns]), axis)
     return value
 
 

@@ -26,6 +26,7 @@ from lamina.dialects.graph.base import AbstractTensor
 from lamina.dialects.graph.constant import MAX_DENSE_ELEMENTS
 from lamina.dialects.graph.dims import Dim, parse_dim, static_size, substitute, symbol, symbol_name, symbols_of
 from lamina.dialects.graph.types import dtype_of
+from lamina.fixed_sizes import fixed_sizes
 from lamina.frontends.onnx import functions, schemas
 from lamina.frontends.onnx.builder import OnnxBuilder
 from lamina.frontends.onnx.loader import LoadedModel, ModelSource, load
@@ -67,7 +68,7 @@ def import_model(model: ModelSource, context: LaminaContext, *, dims: Mapping[st
     that in one error).
     """
     loaded = load(model)
-    importer = _Importer(loaded, context.resources, dims or {}, context.plugins, weights=True)
+    importer = _Importer(loaded, context.resources, fixed_sizes(dims), context.plugins, weights=True)
     module = importer.run()
     findings = importer.report.findings()
     if findings:
@@ -83,7 +84,7 @@ def check_model(
     Weights are not read (constants of a few elements are: shapes and axes depend on them). Raises LaminaError when the
     model cannot be read or is invalid.
     """
-    importer = _Importer(load(model), ResourceStore(), dims or {}, plugins, weights=False)
+    importer = _Importer(load(model), ResourceStore(), fixed_sizes(dims), plugins, weights=False)
     importer.run()
     return importer.report.findings()
 
@@ -348,6 +349,8 @@ class _Importer:
         if schema is not None:
             schemas.check(schema, proto, [self.build.abstract(value) if value else None for value in inputs])
             attributes = {**schemas.default_attributes(schema), **attributes}
+        elif find_converter(domain, proto.op_type, version) is not None:
+            schemas.check_contributed(proto)
         if converter is None:
             assert schema is not None
             return self._defined(proto, schema, name, scope, inputs)

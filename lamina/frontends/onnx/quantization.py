@@ -25,6 +25,9 @@ Product: TypeAlias = "Callable[[SSAValue, SSAValue], SSAValue]"
 EXACT_INTEGERS = 2**24
 """Up to here every integer is an f32, so that sums of integers in f32 are exact."""
 
+FLOAT = 1
+"""The number of float32 in `precision`."""
+
 DEFAULT_ELEMENT_TYPE = element_type(2).attribute
 """What QuantizeLinear gives without a zero point: uint8."""
 
@@ -34,7 +37,11 @@ def quantize_linear(node: Node, build: OnnxBuilder) -> SSAValue:
     value, scale, zero = node.operand(0), node.operand(1), node.optional(2)
     given = node.integer("output_dtype", 0)
     target = element_type(given).attribute if given else None
+    if node.integer("precision", 0) not in (0, FLOAT):
+        raise UnsupportedNode("a division in another precision than float is not built yet")
     if zero is not None:
+        if target is not None and target != build.element_type(zero):
+            raise LaminaError("QuantizeLinear: output_dtype differs from the element type of the zero point")
         target = build.element_type(zero)
     elif target is None:
         target = DEFAULT_ELEMENT_TYPE
@@ -92,15 +99,19 @@ def _along(node: Node, build: OnnxBuilder, parameter: SSAValue, value: SSAValue)
 
 def _per_block(build: OnnxBuilder, parameter: SSAValue, value: SSAValue, axis: int, block: int) -> SSAValue:
     """Each entry repeated `block` times along `axis`; the last block may be cut short."""
-    sizes = build.sizes_of(parameter)
+    sizes, size = build.sizes_of(parameter), build.shape(value)[axis]
+    if not isinstance(size, int):
+        raise UnsupportedNode("blocks along an axis of unknown size are not built yet")
+    if block < 0 or build.rank(parameter) != build.rank(value):
+        raise LaminaError(f"blocks of {block} elements, and {build.rank(parameter)} axes of their scales")
+    count = sizes[axis]
+    if isinstance(count, int) and count != -(-size // block):
+        raise LaminaError(f"expected a scale for each {block} of the {size} elements of axis {axis}, found {count}")
     split = [*sizes[: axis + 1], 1, *sizes[axis + 1 :]]
     spread = [*sizes[: axis + 1], block, *sizes[axis + 1 :]]
     repeated = build.broadcast_to(build.reshape_to(parameter, split), spread)
     joined = [*sizes[:axis], build.combine("multiply", sizes[axis], block), *sizes[axis + 1 :]]
     repeated = build.reshape_to(repeated, joined)
-    size = build.shape(value)[axis]
-    if not isinstance(size, int):
-        raise UnsupportedNode("blocks along an axis of unknown size are not built yet")
     return build.slice_axis(repeated, axis, 0, size)
 
 

@@ -11,6 +11,7 @@ from xdsl.ir import SSAValue
 
 from lamina.diagnostics import LaminaError
 from lamina.dialects.graph.dims import Dim, exact_quotient
+from lamina.dialects.graph.interpolation import MODES, ROUNDINGS
 from lamina.dialects.graph.resize import STATIC_COORDINATES, ResizeOp, doubles, resized
 from lamina.dialects.graph.types import is_float
 from lamina.frontends.onnx.axes import same_length
@@ -90,6 +91,11 @@ def upsample(node: Node, build: OnnxBuilder) -> SSAValue:
 
 def _resized(build: OnnxBuilder, value: SSAValue, target: Target, **properties: object) -> SSAValue:
     """Axes that keep their elements are left out; integers are interpolated in f32."""
+    mode, rounding = properties["mode"], properties["rounding"]
+    if mode not in MODES:
+        raise LaminaError(f"the mode is {', '.join(MODES)}, found '{mode}'")
+    if rounding not in ROUNDINGS:
+        raise LaminaError(f"the nearest mode is {', '.join(ROUNDINGS)}, found '{rounding}'")
     if target.computed:
         value = _computed(build, value, target, properties)
     if not target.axes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from lamina.frontends.onnx.report import UnsupportedNode
 GRID_MODES = {"nearest": "nearest", "linear": "linear", "bilinear": "linear", "cubic": "cubic", "bicubic": "cubic"}
 GRID_PADDINGS = ("zeros", "border", "reflection")
 CUBIC_COEFFICIENT = -0.75
+ROI_COORDINATES = ("half_pixel", "output_half_pixel")
 
 
 @dataclass(frozen=True)
@@ -154,10 +156,10 @@ def _tap(build: OnnxBuilder, place: SSAValue, weight: SSAValue | None, axis: Axi
     if padding == "reflection":
         place = build.select(_outside(build, place, axis), _reflected(build, place, axis), place)
     most = build.subtract(build.value(axis.size, i64), 1)
-    # The clamp is done on floats: the cast of what is not finite would be somewhere.
     inside = None
     if padding == "zeros":
         inside = build.and_(build.compare("GE", place, 0), build.compare("LT", place, axis.length))
+    # The cast of what is not finite is some integer: the clamp behind it keeps every index in the image.
     index = build.maximum(build.minimum(build.cast(place, i64), most), 0)
     return Tap(index, weight, inside)
 
@@ -226,7 +228,10 @@ def roi_align(node: Node, build: OnnxBuilder) -> SSAValue:
             "with sampling_ratio 0 the number of samples depends on the data",
             hints=("set sampling_ratio (2 is common)",),
         )
-    half_pixel = node.string("coordinate_transformation_mode", "output_half_pixel") == "half_pixel"
+    coordinates = node.string("coordinate_transformation_mode", "output_half_pixel")
+    if coordinates not in ROI_COORDINATES:
+        raise LaminaError(f"RoiAlign: the coordinates are {' or '.join(ROI_COORDINATES)}, found '{coordinates}'")
+    half_pixel = coordinates == "half_pixel"
     target = build.element_type(value)
     wide = f64 if target == f64 else f32
     edges = build.subtract(
@@ -244,7 +249,7 @@ def roi_align(node: Node, build: OnnxBuilder) -> SSAValue:
     for row, column in itertools.product(*axes):
         index = _linear_index(build, [_spread(build, row.index, 0), _spread(build, column.index, 1)], sizes)
         weight = _outer(build, row.weight, column.weight)
-        pixels = _picked_of_images(build, images, batch, build.reshape_to(index, [count, -1]))
+        pixels = _picked_of_images(build, images, batch, build.reshape_to(index, [count, math.prod(samples)]))
         pixels = build.reshape_to(pixels, [count, channels, *samples])
         weighted = build.multiply(build.cast(pixels, wide), build.reshape_to(weight, [count, 1, *samples]))
         name = "add" if mode == "avg" else "maximum"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Protocol, cast
 
@@ -37,6 +37,23 @@ class AttributeDefinition(Protocol):
 
 STILL_READ = frozenset({("GroupNormalization", 18)})
 """Operators that ONNX has withdrawn from the operator sets that have them, where files and other runtimes know them."""
+
+
+NORM = ("axis", "epsilon", "stash_type")
+
+CONTRIBUTED: Mapping[str, tuple[int, int, Sequence[str]]] = {
+    "BiasGelu": (2, 2, ()),
+    "FastGelu": (1, 2, ()),
+    "Gelu": (1, 2, ()),
+    "LayerNormalization": (2, 3, NORM),
+    "MultiHeadAttention": (1, 10, ("mask_filter_value", "num_heads", "scale", "unidirectional")),
+    "QuickGelu": (1, 1, ("alpha",)),
+    "RotaryEmbedding": (4, 4, ("interleaved", "is_packed_batching", "num_heads", "rotary_embedding_dim", "scale")),
+    "SimplifiedLayerNormalization": (2, 2, NORM),
+    "SkipLayerNormalization": (3, 5, ("epsilon",)),
+    "SkipSimplifiedLayerNormalization": (3, 4, ("epsilon",)),
+}
+"""ONNX Runtime's operators, which onnx has no schema of: least and most inputs, and the attributes."""
 
 
 class Schema(Protocol):
@@ -118,16 +135,32 @@ def check(schema: Schema, node: onnx.NodeProto, inputs: Sequence[AbstractTensor 
     _check_types(schema, inputs)
 
 
+def check_contributed(node: onnx.NodeProto) -> None:
+    """Raise LaminaError unless an operator of ONNX Runtime has inputs and attributes as it takes them."""
+    least, most, attributes = CONTRIBUTED[node.op_type]
+    _check_count(node.op_type, "inputs", len(node.input), least, most)
+    for attribute in node.attribute:
+        if attribute.name not in attributes:
+            raise _unknown_attribute(node.op_type, attribute.name, attributes)
+
+
 def _check_counts(schema: Schema, node: onnx.NodeProto) -> None:
     for what, count, least, most in (
         ("inputs", len(node.input), schema.min_input, schema.max_input),
         ("outputs", len(node.output), schema.min_output, schema.max_output),
     ):
-        if not least <= count <= most:
-            expected = (
-                str(least) if least == most else f"{least} to {most}" if most < 2**31 - 1 else f"at least {least}"
-            )
-            raise LaminaError(f"{schema.name} takes {expected} {what}, found {count}")
+        _check_count(schema.name, what, count, least, most)
+
+
+def _check_count(op_type: str, what: str, count: int, least: int, most: int) -> None:
+    if not least <= count <= most:
+        expected = str(least) if least == most else f"{least} to {most}" if most < 2**31 - 1 else f"at least {least}"
+        raise LaminaError(f"{op_type} takes {expected} {what}, found {count}")
+
+
+def _unknown_attribute(op_type: str, name: str, known: Iterable[str]) -> LaminaError:
+    hint = f"its attributes: {', '.join(sorted(known)) or 'none'}"
+    return LaminaError(f"{op_type} has no attribute '{name}'", hints=(hint,))
 
 
 def _check_attributes(schema: Schema, node: onnx.NodeProto) -> None:
@@ -136,8 +169,7 @@ def _check_attributes(schema: Schema, node: onnx.NodeProto) -> None:
     for name, attribute in given.items():
         definition = definitions.get(name)
         if definition is None:
-            known = ", ".join(sorted(definitions)) or "none"
-            raise LaminaError(f"{schema.name} has no attribute '{name}'", hints=(f"its attributes: {known}",))
+            raise _unknown_attribute(schema.name, name, definitions)
         if attribute.type != definition.type.value:
             raise LaminaError(f"the attribute '{name}' of {schema.name} is not of type {definition.type.name}")
     for name, definition in definitions.items():

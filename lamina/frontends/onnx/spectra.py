@@ -55,6 +55,9 @@ def dft(node: Node, build: OnnxBuilder) -> SSAValue:
         raise LaminaError(f"DFT: a transform of length {length} along axis {axis}")
     order = [other for other in range(rank - 1) if other != axis] + [axis]
     parts = _parts(build, value, order)
+    if onesided and (parts.imaginary is None) == inverse:
+        expected = "inverse transforms of complex" if inverse else "transforms of real"
+        raise LaminaError(f"DFT: onesided is for {expected} inputs")
     parts = _mapped(parts, lambda part: _fitted(build, part, length // 2 + 1 if inverse and onesided else length))
     if inverse and onesided:
         parts = _hermitian(build, parts, length)

@@ -9,7 +9,7 @@ from xdsl.dialects.builtin import i64
 from xdsl.ir import SSAValue
 
 from lamina.diagnostics import LaminaError
-from lamina.frontends.onnx.builder import OnnxBuilder
+from lamina.frontends.onnx.builder import FIX_DIMS, OnnxBuilder
 from lamina.frontends.onnx.node import Node, Versions
 from lamina.frontends.onnx.report import UnsupportedNode
 
@@ -108,6 +108,7 @@ def multi_head_attention(node: Node, build: OnnxBuilder) -> Sequence[SSAValue | 
     if bias is not None:
         given = _with_biases(build, given, bias)
     query, key, value = (_heads_first(build, tensor, heads) for tensor in given)
+    causal = _causal(node, build, query, key)
     for past, index in ((node.optional(6), 1), (node.optional(7), 2)):
         if past is None:
             continue
@@ -117,10 +118,18 @@ def multi_head_attention(node: Node, build: OnnxBuilder) -> Sequence[SSAValue | 
             value = build.concatenate([past, value], 2)
     scale = node.floating("scale", 0.0) or 1 / sqrt(_features(build, query))
     mask = _mask(node, build, query)
-    causal = "end" if node.integer("unidirectional", 0) else None
     found = build.attention(query, key, value, mask, scale=scale, causal=causal, tokens_first=(3,))
     result = build.reshape_to(found, (*build.sizes_of(found)[:2], build.product(build.sizes_of(found)[2:])))
     return result, key, value
+
+
+def _causal(node: Node, build: OnnxBuilder, query: SSAValue, key: SSAValue) -> str | None:
+    """How the mask is aligned; `key` is without the past. ONNX Runtime itself means one key for each query."""
+    if not node.integer("unidirectional", 0):
+        return None
+    if build.shape(query)[2] != build.shape(key)[2]:
+        raise UnsupportedNode("unidirectional attention needs as many new keys as queries", hints=(FIX_DIMS,))
+    return "end"
 
 
 def _with_biases(build: OnnxBuilder, tensors: Sequence[SSAValue], bias: SSAValue) -> list[SSAValue]:

@@ -68,10 +68,13 @@ def _maxima_with_indices(node: Node, build: OnnxBuilder) -> Sequence[SSAValue | 
         if best is None or index is None:
             best, index = element, place
             continue
+        larger = build.compare("GT", element, best)
+        if is_float(element_type):
+            # The first NaN of a window stays, as without indices.
+            more = build.or_(larger, build.compare("NE", element, element))
+            larger = build.and_(more, build.compare("EQ", best, best))
         # A window's first element may be padding, which even the least element of the input beats.
-        larger = build.or_(
-            build.compare("GT", element, best), build.and_(build.compare("LT", index, 0), build.compare("GE", place, 0))
-        )
+        larger = build.or_(larger, build.and_(build.compare("LT", index, 0), build.compare("GE", place, 0)))
         best, index = build.select(larger, element, best), build.select(larger, place, index)
     return best, index
 

@@ -15,8 +15,8 @@ DEFAULT_VECTOR_BITS = 256
 BEFORE_FUSED = frozenset((
     "amdfam10", "athlon-fx", "athlon64", "athlon64-sse3", "atom", "barcelona", "bonnell", "btver1", "btver2",
     "core-avx-i", "core2", "corei7", "corei7-avx", "generic", "goldmont", "goldmont-plus", "ivybridge", "k8", "k8-sse3",
-    "lujiazui", "nehalem", "nocona", "opteron", "opteron-sse3", "penryn", "sandybridge", "silvermont", "slm",
-    "tremont", "westmere", "x86-64", "x86-64-v2", "yongfeng",
+    "nehalem", "nocona", "opteron", "opteron-sse3", "penryn", "sandybridge", "silvermont", "slm",
+    "tremont", "westmere", "x86-64", "x86-64-v2",
 ))
 # fmt: on
 """x86-64 CPUs, by LLVM's names, that have no fused multiply-add unless the features name it: a closed set. All other

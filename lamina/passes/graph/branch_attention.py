@@ -77,6 +77,9 @@ def _branch(op: AttentionOp, analysis: ShapeAnalysis, resources: ResourceStore) 
         return None
     places = {size: (which, axis) for which in (VALUE, QUERY) for axis, size in enumerate(shapes[which])}
     wanted = analysis.shape(op.result)
+    mask = analysis.shape(op.mask) if op.mask is not None else ()
+    if len(mask) >= 2 and isinstance(mask[-2], int) and mask[-2] != 1:
+        return None  # so many queries there always are
     symbolic = [size for size in wanted if not isinstance(size, int)]
     if any(size not in places for size in symbolic):
         return None

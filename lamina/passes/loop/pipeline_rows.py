@@ -14,7 +14,7 @@ from xdsl.ir import Block, BlockArgument, Operation, SSAValue
 from lamina.dialects.loop import arith, memref, scf
 from lamina.passes.base import LaminaPass
 from lamina.passes.loop.cleanup import erase_dead_ops
-from lamina.passes.loop.emitter import INDEX, Constants, Emitter, Index, known_index, memref_type
+from lamina.passes.loop.emitter import INDEX, Constants, Emitter, Index, known_index, memref_type, strides_of
 from lamina.passes.loop.fuse_loops import root_of
 from lamina.passes.loop.lines import LINE_BYTES, until_line
 from lamina.passes.loop.stream_stores import SHORT
@@ -163,7 +163,9 @@ def _fits(loops: Sequence[scf.ForOp], copy: memref.CopyOp, length: int) -> bool:
     """Whether a pass writes temporaries only that it does not read, at its position, and the next one reads them there;
     the last pass writes what is copied."""
     scratch, target = copy.operands
-    if memref_type(target).get_shape() != (length,) or not isinstance(scratch.owner, memref.AllocaOp):
+    if memref_type(target).get_shape() != (length,) or strides_of(memref_type(target)) != [1]:
+        return False
+    if not isinstance(scratch.owner, memref.AllocaOp):
         return False
     if loops[-1].iter_args or memref_type(scratch).get_element_type() != f32:
         return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import ClassVar, Final
@@ -25,6 +25,9 @@ MAX_OPS: Final = 64
 
 MAX_CHOICE_OPS: Final = 256
 """The most ops of a body of choices that are the same at every position: each loop has few of them."""
+
+MAX_LOOPS: Final = 16
+"""The most loops in the place of one, for answers that are the same at every position."""
 
 Interval = tuple[int, int]
 """The smallest and the largest value."""
@@ -152,38 +155,53 @@ def _range_of(value: SSAValue) -> Interval:
 
 def _unswitch_loops(function: func.FuncOp, constants: Constants) -> int:
     """Move conditions out of the innermost loops of a function; gives how many loops there are in their places."""
-    loops = [op for op in function.walk() if isinstance(op, scf.ForOp) and not op.iter_args]
     made = 0
-    while loops:
-        op = loops.pop()
-        condition = _fixed_condition(op) or _fixed_choice(op)
-        if condition is not None:
-            loops += _unswitch(op, condition, constants)
-            made += 2
+    for op in [op for op in function.walk() if isinstance(op, scf.ForOp) and not op.iter_args]:
+        loops, count = [op], 1
+        while loops and count < MAX_LOOPS:
+            one = loops.pop()
+            conditions = _fixed_condition(one) or _fixed_choices(one)
+            if conditions:
+                loops += _unswitch(one, conditions, constants)
+                count += 1
+        made += 2 * (count - 1)
     return made
 
 
-def _fixed_condition(op: scf.ForOp) -> scf.IfOp | None:
+def _fixed_condition(op: scf.ForOp) -> list[scf.IfOp]:
     """The only op with regions of a loop's body, where its condition does not depend on the loop."""
     nested = [inner for inner in op.body.block.ops if inner.regions]
     if len(nested) != 1 or not isinstance(nested[0], scf.IfOp) or not isinstance(known_index(op.step), int):
-        return None
+        return []
     small = sum(1 for _ in op.walk()) <= MAX_OPS
-    return nested[0] if small and _depended_on(nested[0].cond, op.body.block) is not None else None
+    return [nested[0]] if small and _depended_on(nested[0].cond, op.body.block) is not None else []
 
 
-def _fixed_choice(op: scf.ForOp) -> arith.SelectOp | None:
-    """The last choice between two loaded values of a loop without regions, where it is the same at every position."""
+def _fixed_choices(op: scf.ForOp) -> list[arith.SelectOp]:
+    """Choices between two loaded values of a loop without regions, where the answer is the same at every position: the
+    last one, which in a chain asks first, and all others of the same condition."""
     block = op.body.block
     ops = list(block.ops)
     if len(ops) > MAX_CHOICE_OPS or not isinstance(known_index(op.step), int) or any(inner.regions for inner in ops):
-        return None
-    for inner in reversed(ops):
+        return []
+    found: dict[Hashable, list[arith.SelectOp]] = {}
+    for inner in ops:
         if not isinstance(inner, arith.SelectOp) or _depended_on(inner.cond, block) is None:
             continue
         if all(_is_loaded(value, block) for value in (inner.lhs, inner.rhs)):
-            return inner
-    return None
+            found.setdefault(_form(inner.cond, block), []).append(inner)
+    return list(found.values())[-1] if found else []
+
+
+def _form(value: SSAValue, block: Block) -> Hashable:
+    """What arithmetic of a loop's body computes, the same for the same arithmetic."""
+    owner = value.owner
+    if not isinstance(owner, Operation) or owner.parent is not block:
+        index = known_index(value)
+        return index if isinstance(index, int) else value
+    operands = tuple(_form(operand, block) for operand in owner.operands)
+    named = {**owner.attributes, **owner.properties}
+    return owner.name, tuple(sorted((key, str(attribute)) for key, attribute in named.items())), operands
 
 
 def _is_loaded(value: SSAValue, block: Block) -> bool:
@@ -212,11 +230,15 @@ def _depended_on(value: SSAValue, block: Block) -> set[Operation] | None:
     return found
 
 
-def _unswitch(op: scf.ForOp, condition: scf.IfOp | arith.SelectOp, constants: Constants) -> list[scf.ForOp]:
-    """Put a loop for either answer in place of a loop; gives the two."""
+def _unswitch(
+    op: scf.ForOp, conditions: Sequence[scf.IfOp] | Sequence[arith.SelectOp], constants: Constants
+) -> list[scf.ForOp]:
+    """Put a loop for either answer in place of a loop; gives the two. The conditions are the same one."""
     block = op.body.block
+    asked = conditions[0].cond
+    are_choices = isinstance(conditions[0], arith.SelectOp)
     outside = Emitter.ahead_of(op, constants)
-    fixed = _fixed_ops(block) if isinstance(condition, arith.SelectOp) else _depended_on(condition.cond, block) or set()
+    fixed = _fixed_ops(block) if are_choices else _depended_on(asked, block) or set()
     mapping: dict[SSAValue, SSAValue] = {}
     for inner in block.ops:
         if inner in fixed:
@@ -227,14 +249,14 @@ def _unswitch(op: scf.ForOp, condition: scf.IfOp | arith.SelectOp, constants: Co
         def body(inside: Emitter, position: SSAValue) -> None:
             known = {**mapping, block.args[0]: position}
             for inner in block.ops:
-                if inner is condition:
-                    ops, values = _answered(condition, answer)
+                if isinstance(inner, scf.IfOp | arith.SelectOp) and inner in conditions:
+                    ops, values = _answered(inner, answer)
                     for one in ops:
                         _copy(inside, one, known)
-                    known.update(zip(condition.results, (known.get(value, value) for value in values), strict=True))
+                    known.update(zip(inner.results, (known.get(value, value) for value in values), strict=True))
                 elif inner not in fixed:
                     _copy(inside, inner, known)
-            if isinstance(condition, arith.SelectOp):
+            if are_choices:
                 _drop_unused(inside.block)
 
         def emit(emitter: Emitter) -> None:
@@ -244,7 +266,7 @@ def _unswitch(op: scf.ForOp, condition: scf.IfOp | arith.SelectOp, constants: Co
 
         return emit
 
-    outside.branch(mapping.get(condition.cond, condition.cond), side(True), side(False))
+    outside.branch(mapping.get(asked, asked), side(True), side(False))
     op.detach()
     op.erase()
     return loops

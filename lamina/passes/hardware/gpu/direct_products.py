@@ -62,7 +62,8 @@ class DirectProduct:
 
     `source` and `weights`: which input is read at the result's positions, and which has nothing but sums and features.
     `column`: the features; `row`: the innermost positions; `tap`: the dim that is summed along them, if there is one;
-    `depth`: the neighbors within a group, where there are some; `group`: outputs of a group (0: one for every feature).
+    `depth`: the neighbors within a group, where there are some; `group`: outputs of a group (0: one for every feature);
+    `stride`: from what one group reads to what the next does, along the last axis (0: every feature reads itself).
     """
 
     source: int
@@ -72,6 +73,7 @@ class DirectProduct:
     tap: int | None
     depth: int | None
     group: int
+    stride: int
     outer: tuple[int, ...]
     sums: tuple[int, ...]
 
@@ -86,16 +88,16 @@ class DirectProduct:
         for source, weights in ((0, 1), (1, 0)):
             found = DirectProduct._read(maps[source], maps[weights], places, parallel)
             if found is not None:
-                row, tap, depth, group = found
+                row, tap, depth, group, stride = found
                 outer = tuple(dim for dim in places[:-1] if dim != row)
                 sums = tuple(dim for dim, one in enumerate(parallel) if not one and dim not in (tap, depth))
-                return DirectProduct(source, weights, column, row, tap, depth, group, outer, sums)
+                return DirectProduct(source, weights, column, row, tap, depth, group, stride, outer, sums)
         return None
 
     @staticmethod
     def _read(
         source: AffineMap, weights: AffineMap, places: Sequence[int], parallel: Sequence[bool]
-    ) -> tuple[int | None, int | None, int | None, int] | None:
+    ) -> tuple[int | None, int | None, int | None, int, int] | None:
         column = places[-1]
         positions = [position_of(expression) for expression in source.results]
         if not positions or None in positions or not weights.results:
@@ -105,7 +107,7 @@ class DirectProduct:
             return None
         if any(column in expression.used_dims() for expression in (*source.results[:-1], *weights.results[:-1])):
             return None
-        group, inner = _group_of(positions[-1], column)
+        group, stride, inner = _group_of(positions[-1], column)
         if group is None:
             return None
         depth = next((dim for dim, factor in inner.terms if factor == 1 and not parallel[dim]), None)
@@ -116,29 +118,30 @@ class DirectProduct:
         row = places[-2] if len(places) > 1 else None
         along = [one for one in positions[:-1] if isinstance(one, Linear) and row in dict(one.terms)]
         if any(not isinstance(one, Linear) for one in positions[:-1]) or len(along) > 1 or not along:
-            return (None, None, depth, group) if not along else None
+            return (None, None, depth, group, stride) if not along else None
         taps = [dim for dim, _ in along[0].terms if not parallel[dim]]
         shared = len(taps) == 1 and not any(
             taps[0] in dict(one.terms) for one in positions if isinstance(one, Linear) and one is not along[0]
         )
         if any(parallel[dim] and dim != row for dim, _ in along[0].terms) or any(f < 0 for _, f in along[0].terms):
             return None
-        return row, taps[0] if shared else None, depth, group
+        return row, taps[0] if shared else None, depth, group, stride
 
 
-def _group_of(position: object, column: int) -> tuple[int | None, Linear]:
-    """Outputs of a group (0: each its own feature; None: no groups), and the position within."""
+def _group_of(position: object, column: int) -> tuple[int | None, int, Linear]:
+    """Outputs of a group (0: each its own feature; None: no groups), the stride of groups, and the position within."""
     match position:
         case Linear(terms=((dim, 1),), constant=0) if dim == column:
-            return 0, Linear((), 0)
+            return 0, 0, Linear((), 0)
         case Linear() if column in dict(position.terms):
-            return 1, Linear(tuple(term for term in position.terms if term[0] != column), position.constant)
+            stride = position.coefficient(column)
+            return 1, stride, Linear(tuple(term for term in position.terms if term[0] != column), position.constant)
         case Divided(dim=dim, remainder=False) if dim == column:
-            return position.divisor, Linear((), 0)
+            return position.divisor, 1, Linear((), 0)
         case Grouped(dim=dim) if dim == column:
-            return position.divisor, position.rest
+            return position.divisor, position.factor, position.rest
         case _:
-            return None, Linear((), 0)
+            return None, 0, Linear((), 0)
 
 
 @dataclass(frozen=True)
@@ -201,7 +204,7 @@ def _default(stage: StageView, product: DirectProduct, target: GpuDescription) -
     features = gcd(most, size) if product.group == 0 else gcd(most, size, product.group)
     depth = 1
     if product.depth is not None and type_.get_shape()[-1] > 0:
-        depth = gcd(most, stage.sizes[product.depth] or 1, type_.get_shape()[-1])
+        depth = gcd(most, stage.sizes[product.depth] or 1, type_.get_shape()[-1], product.stride)
     chunks = prod(stage.size(dim) for dim in product.outer) * (stage.size(product.column) // features)
     positions = 1
     if product.row is not None:
@@ -227,10 +230,11 @@ def outline_direct(maker: KernelMaker, op: linalg.GenericOp) -> None:
 
     Raises LaminaError where its schedule does not suit it.
     """
-    before = without_padding(op)
     product = DirectProduct.of(maps_of(op), iterators_of(op))
     if product is None:
         raise error_at(op, f"its schedule is {DIRECT}, its maps are not those of groups")
+    # Weights stay padded: they are read without a check of their positions.
+    before = without_padding(op, [product.source]).get(product.source, ())
     schedule = DirectSchedule.of(op)
     taken = surroundings(op)
     aligned = [is_dense(memref_type(one)) and starts_aligned(one, maker.unaligned) for one in op.inputs]
@@ -250,7 +254,7 @@ def outline_direct(maker: KernelMaker, op: linalg.GenericOp) -> None:
     total = emitter.product(_counts(emitter, op, product, schedule))
 
     def run(inner: Emitter) -> None:
-        lowering = _Lowering(inner, op, product, schedule, flat, before.get(product.source, ()), aligned)
+        lowering = _Lowering(inner, op, product, schedule, flat, before, aligned)
         sums = lowering.sums(taken.start or 0.0)
         rows = FlatAxis([product.row], [lowering.size(product.row)]) if product.row is not None else FlatAxis([], [])
         columns = FlatAxis([product.column], [lowering.size(product.column)])
@@ -405,7 +409,8 @@ class _Lowering:
             here[self.product.row] = emitter.add(self.row, number)
         cell, inside = self._inside(emitter, self._cell(emitter, self.product.source, here))
         count = self.schedule.features if self.product.group == 0 else self.schedule.depth
-        line = self._load(emitter, self.source, cell, count, self.aligned[self.product.source])
+        aligned = self.aligned[self.product.source] and self.product.stride % count == 0
+        line = self._load(emitter, self.source, cell, count, aligned)
         if inside is not None:
             zero = emitter.splat(scalar_attribute(0.0, memref_type(self.source).get_element_type()), _vector_type(line))
             line = emitter.value(arith.SelectOp(inside, line, zero))
@@ -442,7 +447,7 @@ class _Lowering:
         return found, condition
 
     def _load(self, emitter: Emitter, buffer: SSAValue, cell: Sequence[Index], count: int, aligned: bool) -> SSAValue:
-        """Neighbors as a vector, one by one where the buffer may start anywhere."""
+        """Neighbors as a vector, one by one where they may start anywhere."""
         shape = memref_type(buffer).get_shape()
         if aligned and shape[-1] > 0 and shape[-1] % count == 0:
             return aligned_load(emitter, buffer, cell, count)

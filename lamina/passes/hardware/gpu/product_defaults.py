@@ -137,7 +137,7 @@ def product_view(stage: StageView) -> ProductView | None:
         return None
     if any(None in plain_dims(map_) for map_ in stage.output_maps) or not stage.maps[2].results:
         return None
-    groups = Groups.of(stage.maps)
+    groups = Groups.of(stage.maps, stage.sizes)
     maps = stage.maps if groups is None else groups.ungrouped(stage.maps)
     used = [{dim for result in map_.results for dim in result.used_dims()} for map_ in maps[:2]]
     result = [dim for dim in plain_dims(stage.maps[2]) if dim is not None]

@@ -23,8 +23,9 @@ class Groups:
     map_: AffineMap
 
     @staticmethod
-    def of(maps: Sequence[AffineMap]) -> Groups | None:
-        """Read the maps of a product: `dim floordiv columns`, scaled, at the end of one factor's."""
+    def of(maps: Sequence[AffineMap], sizes: Sequence[int | None]) -> Groups | None:
+        """Read the maps of a product: `dim floordiv columns`, scaled, at the end of one factor's; `sizes` are those of
+        the iteration dims (None: dynamic). All groups are whole: None where the last one may have fewer columns."""
         for factor, map_ in enumerate(maps[:2]):
             last = position_of(map_.results[-1]) if map_.results else None
             match last:
@@ -34,6 +35,9 @@ class Groups:
                     dim, columns, scale, rest = last.dim, last.divisor, 1, Linear((), 0)
                 case _:
                     continue
+            size = sizes[dim]
+            if size is None or size % columns:
+                continue
             if any(dim in one.used_dims() for one in map_.results[:-1]) or dim in dict(rest.terms):
                 continue
             moved = AffineDimExpr(dim) * scale + affine(rest)

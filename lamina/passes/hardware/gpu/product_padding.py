@@ -16,8 +16,8 @@ from lamina.passes.loop.cleanup import touches_memory
 from lamina.passes.loop.structured import iterators_of, maps_of
 
 
-def without_padding(op: linalg.GenericOp) -> dict[int, Sequence[int]]:
-    """Make a product read what is padded; by input, the positions that were before the first of every axis.
+def without_padding(op: linalg.GenericOp, inputs: Sequence[int] = (0, 1)) -> dict[int, Sequence[int]]:
+    """Make a product read what is padded, as some inputs; by input, the positions before the first of every axis.
 
         linalg.generic outs(%padded) attrs = {lamina.border = …} {%x where it exists, else 0}
         linalg.generic ins(%padded, %b) {product}
@@ -25,7 +25,8 @@ def without_padding(op: linalg.GenericOp) -> dict[int, Sequence[int]]:
         linalg.generic ins(%x, %b) {product}, whose loads have to check their positions
     """
     found: dict[int, Sequence[int]] = {}
-    for number, padded in enumerate(op.inputs):
+    for number in inputs:
+        padded = op.inputs[number]
         stage = _padding_stage(padded, op)
         source = None if stage is None else _source_of(stage)
         if stage is None or source is None or not is_memref(source.type) or not is_memref(padded.type):

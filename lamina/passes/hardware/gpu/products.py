@@ -280,7 +280,8 @@ def _product_of(op: linalg.GenericOp) -> Product:
     )
     parallel = iterators_of(op)
     maps = maps_of(op)
-    groups = Groups.of(maps) if len(columns) == 1 else None
+    sizes = static_extents(op)
+    groups = Groups.of(maps, sizes) if len(columns) == 1 else None
     if groups is not None and groups.dim == columns[0] and schedule.split == 1:
         maps = groups.ungrouped(maps)
     else:
@@ -289,7 +290,6 @@ def _product_of(op: linalg.GenericOp) -> Product:
     factors = (0, 1) if set(rows) <= used[0] else (1, 0)
     own = [used[factor] for factor in factors]
     batch = [dim for dim in range(len(parallel)) if dim not in {*rows, *columns, *depth}]
-    sizes = static_extents(op)
     long = {dim for dim in depth if sizes[dim] != 1}
     fits = (
         all(parallel[dim] for dim in (*rows, *columns, *batch))

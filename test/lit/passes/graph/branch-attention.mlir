@@ -25,3 +25,11 @@ func.func @known(%q: tensor<?x12x16x64xf32>, %k: tensor<?x12x?x64xf32>, %v: tens
   %y = graph.attention %q, %k, %v scale = 0.125 : tensor<?x12x16x64xf32>, tensor<?x12x?x64xf32>, tensor<?x12x?x64xf32> -> tensor<?x12x16x64xf32>
   func.return %y : tensor<?x12x16x64xf32>
 }
+
+// As many queries as the mask has rows: never one.
+// CHECK-LABEL: func.func @rows_of_the_mask
+func.func @rows_of_the_mask(%q: tensor<1x2x?x8xf32>, %k: tensor<1x2x?x8xf32>, %v: tensor<1x2x?x8xf32>, %m: tensor<5x?xf32>) -> tensor<1x2x?x8xf32> {
+  // CHECK-NEXT: graph.attention
+  %y = graph.attention %q, %k, %v mask = %m scale = 0.125 : tensor<1x2x?x8xf32>, tensor<1x2x?x8xf32>, tensor<1x2x?x8xf32>, tensor<5x?xf32> -> tensor<1x2x?x8xf32>
+  func.return %y : tensor<1x2x?x8xf32>
+}

@@ -70,6 +70,19 @@ builtin.module attributes {lamina.target = {kind = "ptx", architecture = "sm_80"
     func.return %r : tensor<8x12x12x64xf32>
   }
 
+  // The last group has fewer columns: no blocks of groups.
+  // CHECK-LABEL: func.func @groups_that_are_not_whole
+  // CHECK-NOT: lamina.schedule = {kind = "gpu-
+  func.func @groups_that_are_not_whole(%a: tensor<9x6xf32>, %b: tensor<3x48xf32>, %c: tensor<9x48xf32>) -> tensor<9x48xf32> {
+    %r = linalg.generic {indexing_maps = [affine_map<(n, c, o) -> (n, o floordiv 32 * 3 + c)>, affine_map<(n, c, o) -> (c, o)>, affine_map<(n, c, o) -> (n, o)>], iterator_types = ["parallel", "reduction", "parallel"]} ins(%a, %b : tensor<9x6xf32>, tensor<3x48xf32>) outs(%c : tensor<9x48xf32>) attrs = {lamina.axes = ["n", "c", "o"]} {
+    ^bb0(%x: f32, %y: f32, %s: f32):
+      %p = arith.mulf %x, %y : f32
+      %t = arith.addf %s, %p : f32
+      linalg.yield %t : f32
+    } -> tensor<9x48xf32>
+    func.return %r : tensor<9x48xf32>
+  }
+
   // CHECK-LABEL: func.func @double_product
   // CHECK: block = {m = 16 : i64, n = 32 : i64, k = 16 : i64}, warp = {m = 8 : i64, n = 16 : i64}, fragment = {m = 8 : i64, n = 8 : i64, k = 4 : i64}, vector = {a = 2 : i64, b = 2 : i64}, row_padding = 4 : i64
   func.func @double_product(%a: tensor<100x50xf64>, %b: tensor<50x70xf64>, %c: tensor<100x70xf64>) -> tensor<100x70xf64> {

@@ -1,5 +1,5 @@
-// RUN: lamina-opt %s -p outline-gpu-kernels | filecheck %s
-// RUN: %if mlir-opt %{ lamina-opt %s -p outline-gpu-kernels | %mlir_opt | filecheck %s --check-prefix=UPSTREAM %}
+// RUN: lamina-opt %s -p outline-gpu-kernels --split-input-file | filecheck %s
+// RUN: %if mlir-opt %{ lamina-opt %s -p outline-gpu-kernels --split-input-file | %mlir_opt --split-input-file | filecheck %s --check-prefix=UPSTREAM %}
 
 // UPSTREAM: gpu.func @convolution
 
@@ -72,6 +72,52 @@ builtin.module attributes {lamina.target = {kind = "spirv"}} {
     }
     memref.dealloc %padded : memref<1x9x9x32xf32>
     memref.dealloc %sums : memref<1x7x7x64xf32>
+    func.return
+  }
+}
+
+// -----
+
+// Weights stay padded: their loads check nothing. Groups that begin at any feature are read one neighbor at a time.
+builtin.module attributes {lamina.target = {kind = "spirv"}} {
+  func.func @main(%a: memref<7x8xf32>, %b: memref<3x2x3x32xf32>, %c: memref<5x32xf32>) {
+    func.call @weights(%a, %b, %c) : (memref<7x8xf32>, memref<3x2x3x32xf32>, memref<5x32xf32>) -> ()
+    func.return
+  }
+  // CHECK-LABEL: gpu.func @weights(
+  // CHECK-SAME:    %[[X:[^:]*]]: memref<7x8xf32>, %[[W:[^:]*]]: memref<3x2x4x32xf32>) kernel
+  // CHECK:         vector.load %[[W]][{{.*}}] {alignment = 16 : i64} : memref<3x2x4x32xf32>, vector<4xf32>
+  // CHECK:         %[[FIRST:.*]] = memref.load %[[X]]
+  // CHECK:         %[[SECOND:.*]] = memref.load %[[X]]
+  // CHECK-NEXT:    vector.from_elements %[[FIRST]], %[[SECOND]] : vector<2xf32>
+  // CHECK-LABEL: gpu.func @weights__1(
+  // CHECK:         memref.store %{{.*}} : memref<3x2x4x32xf32>
+  func.func private @weights(%a: memref<7x8xf32>, %b: memref<3x2x3x32xf32>, %c: memref<5x32xf32>) attributes {lamina.kernel} {
+    %zero = arith.constant 0 : index
+    %one = arith.constant 1 : index
+    %none = arith.constant 0.000000e+00 : f32
+    %padded = memref.alloc() : memref<3x2x4x32xf32>
+    linalg.generic {indexing_maps = [affine_map<(k, c, d, o) -> (k, c, d, o)>], iterator_types = ["parallel", "parallel", "parallel", "parallel"]} outs(%padded : memref<3x2x4x32xf32>) attrs = {lamina.border = array<i64: 0, 0, 1, 0, 0, 0, 0, 0>} {
+    ^bb0(%p: f32):
+      %k = linalg.index 0 : index
+      %f = linalg.index 1 : index
+      %d = linalg.index 2 : index
+      %o = linalg.index 3 : index
+      %y = arith.subi %d, %one : index
+      %inside = arith.cmpi sge, %y, %zero : index
+      %yc = arith.maxsi %y, %zero : index
+      %v = memref.load %b[%k, %f, %yc, %o] : memref<3x2x3x32xf32>
+      %r = arith.select %inside, %v, %none : f32
+      linalg.yield %r : f32
+    }
+    linalg.fill ins(%none : f32) outs(%c : memref<5x32xf32>)
+    linalg.generic {indexing_maps = [affine_map<(h, k, c, o) -> (h + k, o floordiv 8 + c)>, affine_map<(h, k, c, o) -> (k, c, k + c, o)>, affine_map<(h, k, c, o) -> (h, o)>], iterator_types = ["parallel", "reduction", "reduction", "parallel"]} ins(%a, %padded : memref<7x8xf32>, memref<3x2x4x32xf32>) outs(%c : memref<5x32xf32>) attrs = {lamina.axes = ["h", "k", "c", "o"], lamina.schedule = {kind = "gpu-direct", tile = {positions = 1, features = 4, depth = 2}}} {
+    ^bb0(%x: f32, %w: f32, %s: f32):
+      %p = arith.mulf %x, %w : f32
+      %t = arith.addf %s, %p : f32
+      linalg.yield %t : f32
+    }
+    memref.dealloc %padded : memref<3x2x4x32xf32>
     func.return
   }
 }
