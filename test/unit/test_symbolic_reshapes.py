@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import numpy as np
 import onnx
 import pytest
@@ -9,6 +11,7 @@ import pytest
 import lamina
 from lamina.diagnostics import LaminaError
 from onnx_testing import parse, runtime
+from support.warm_commands import shared_commands
 
 # torch.Tensor.expand(-1, -1, n) as the exporter writes it: 1 in place of every -1, then the dims behind flattened.
 EXPANSION = """main (float[batch, 4, 1] x, float[length] z) => (float[rows, columns] y)
@@ -101,3 +104,11 @@ def test_fixed_sizes_have_entries_of_their_own(tmp_path, monkeypatch: pytest.Mon
         for dims in (None, {"batch": 2}, {"batch": 3}, None, {"batch": 2})
     ]
     assert shapes == [("batch", 4), (2, 4), (3, 4), ("batch", 4), (2, 4)]
+
+
+def test_sizes_are_fixed_on_the_command_line(tmp_path):
+    onnx.save(parse("main (float[batch, 4] x) => (float[batch, 4] y) { y = Exp(x) }"), tmp_path / "m.onnx")
+    command = [shared_commands() / "lamina", "compile", "m.onnx", "--fix", "batch=3", "--to", "graph", "-o", "-"]
+    shown = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stderr
+    assert "tensor<3x4xf32>" in shown.stdout and "tensor<?" not in shown.stdout
