@@ -13,11 +13,11 @@ DEFAULT_VECTOR_BITS = 256
 """For modules without `lamina.target`."""
 
 ROWS_BY_COLUMN_VECTORS: Mapping[int, Mapping[int, int]] = {
-    512: {1: 8, 2: 8, 3: 8},
+    512: {1: 8, 2: 8, 3: 8, 4: 6},
     256: {1: 12, 2: 6},
     128: {1: 12, 2: 6},
 }
-"""Register blocks: rows by vectors of columns; with the columns and one broadcast they fit 31 or 15 registers.
+"""Register blocks: the most rows by vectors of columns; with the columns and one broadcast they fit 31 or 15 registers.
 
 Not more than 8 rows where that is enough accumulators: rows whose stride is a power of two share a set of the first
 cache, which has 8 or 12 ways (12 rows ran at half to a quarter of the speed there).
@@ -33,12 +33,15 @@ SHORT_BLOCK_ROWS, SHORT_BLOCK_VECTORS = 3, 8
 ENOUGH_PANELS = 4
 """Panels of a product of a few rows, which threads share."""
 
-PANEL_EFFICIENCY: Mapping[int, Mapping[int, float]] = {
-    512: {3: 1.0, 2: 0.85, 1: 0.7},
-    256: {2: 1.0, 1: 0.9},
-    128: {2: 1.0, 1: 0.9},
-}
-"""What part of the peak blocks of so many vectors of columns reach, by vector width (measured, f32)."""
+ROW_CYCLES, VECTOR_CYCLES, LEAST_CYCLES = 0.2, 0.5, 4.0
+"""What a step of a block takes beside its multiply-adds, for each row (a number of the left factor, in the first cache)
+and for each vector of columns (a line of the panel, in the second one), and what it takes at least, the latency of a
+multiply-add: in cycles of a core with two multiply-adds a cycle. Measured (512 bits): 2x3 4.4, 2x4 5.9, 8x2 10.4, 8x3
+and 6x4 nearly the same, 4 % less for a multiply-add than 8x2."""
+
+REST_CYCLES = 3
+"""What a rest of rows or columns counts besides: it is code of its own, which the few rows of a block of attention do not make
+up for (32 rows by 64 columns as 6x4 and a rest of 2 took 1.07 times what 8x2 took)."""
 
 
 def target_vector_bits(module: ModuleOp) -> int:
@@ -64,22 +67,50 @@ def has_target_feature(module: ModuleOp, feature: str) -> bool:
 
 def register_block(rows: int | None, columns: int | None, lanes: int, vector_bits: int) -> tuple[int, int]:
     """Rows, and vectors of columns, that the registers hold; sizes are None where they are dynamic."""
-    widest = max(ROWS_BY_COLUMN_VECTORS[vector_bits])
     if rows is not None and rows <= SHORT_BLOCK_ROWS:
         most = short_block_vectors(rows, vector_bits)
         return max(rows, 1), most if columns is None else _dividing(max(1, ceil(columns / lanes)), most)
-    vectors = widest if columns is None else _dividing(max(1, ceil(columns / lanes)), widest)
+    vectors = _block_vectors(None if columns is None else max(1, ceil(columns / lanes)), vector_bits, rows)
     return block_rows(rows, vectors, vector_bits), vectors
 
 
 def block_rows(rows: int | None, vectors: int, vector_bits: int) -> int:
-    """The rows of a block with so many vectors of columns; a number that divides `rows`, where one is near."""
+    """The rows of a block with so many vectors of columns: those with which all rows take the fewest cycles."""
     most = ROWS_BY_COLUMN_VECTORS[vector_bits][vectors]
     if rows is None:
         return most
     if rows < most:
         return max(rows, 1)
-    return next((count for count in (most, most - 1, most - 2) if rows % count == 0), most)
+    return min(
+        range(most, most // 2, -1),
+        key=lambda count: (round(_cycles_of_rows(rows, count, vectors), 3), -count),
+    )
+
+
+def _step_cycles(rows: int, vectors: int) -> float:
+    """What one step of the reduction takes in a block: two multiply-adds a cycle, and what its loads cost beside."""
+    return max(rows * vectors / 2 + ROW_CYCLES * rows + VECTOR_CYCLES * vectors, LEAST_CYCLES)
+
+
+def _cycles_of_rows(rows: int, count: int, vectors: int) -> float:
+    """The same for all rows of a product, in blocks of `count` and one of the rest."""
+    whole, rest = divmod(rows, count)
+    return whole * _step_cycles(count, vectors) + (_step_cycles(rest, vectors) + REST_CYCLES if rest else 0)
+
+
+def _block_vectors(columns: int | None, vector_bits: int, rows: int | None) -> int:
+    """The vectors of columns of a block with which a product takes the fewest cycles; `columns` counts vectors."""
+    if columns is None:
+        return max(ROWS_BY_COLUMN_VECTORS[vector_bits])
+
+    def cycles(vectors: int) -> float:
+        count = block_rows(rows, vectors, vector_bits)
+        whole, rest = divmod(columns, vectors)
+        all_rows = count if rows is None else rows
+        total = whole * _cycles_of_rows(all_rows, count, vectors)
+        return (total + (_cycles_of_rows(all_rows, count, rest) + REST_CYCLES if rest else 0)) / all_rows
+
+    return min((count for count in reversed(ROWS_BY_COLUMN_VECTORS[vector_bits]) if count <= columns), key=cycles)
 
 
 def short_block_vectors(rows: int, vector_bits: int) -> int:
@@ -88,7 +119,7 @@ def short_block_vectors(rows: int, vector_bits: int) -> int:
 
 
 def panel_vectors(columns: int, lanes: int, vector_bits: int, rows: int | None = None) -> int:
-    """How many vectors of columns a panel of a packed operand holds: the widest that wastes little at the edge.
+    """How many vectors of columns a panel of a packed operand holds.
 
     `rows`: those of the product, where they are known. A few of them need no more than each weight once, at the speed
     of the caches: wide panels without a rest, and enough of them for some threads.
@@ -96,13 +127,7 @@ def panel_vectors(columns: int, lanes: int, vector_bits: int, rows: int | None =
     needed = ceil(columns / lanes)
     if rows is not None and rows <= SHORT_BLOCK_ROWS:
         return _dividing(needed, max(1, min(short_block_vectors(rows, vector_bits), ceil(needed / ENOUGH_PANELS))))
-    efficiency = PANEL_EFFICIENCY[vector_bits]
-
-    def worth(vectors: int) -> float:
-        width = vectors * lanes
-        return efficiency[vectors] * columns / (ceil(columns / width) * width)
-
-    return max(efficiency, key=worth)
+    return _block_vectors(needed, vector_bits, rows)
 
 
 def _dividing(needed: int, most: int) -> int:

@@ -28,7 +28,7 @@ from lamina.dialects.graph.types import dtype_of
 from lamina.passes.base import LaminaPass
 from lamina.passes.graph.infer_types import graph_functions
 from lamina.passes.graph.shape_analysis import tensor_type
-from lamina.passes.registers import group_panel, panel_vectors, target_vector_bits
+from lamina.passes.registers import SHORT_BLOCK_ROWS, group_panel, panel_vectors, target_vector_bits
 from lamina.resources import ResourceStore, fresh_memory
 
 PackedValue: TypeAlias = "DenseIntOrFPElementsAttr | DenseResourceAttr"
@@ -182,9 +182,10 @@ class _Packer:
 
 
 def _rows(op: DotGeneralOp | ConvolutionOp) -> int | None:
-    """The rows of a product, where they are known."""
+    """The rows of a product, where they are known: of a convolution, the positions of one line."""
     if not isinstance(op, DotGeneralOp):
-        return None
+        line = tensor_type(op.result.type).get_shape()[op.output_order.spatial[-1]]
+        return None if line == DYNAMIC_INDEX or line <= SHORT_BLOCK_ROWS else line
     shape = tensor_type(op.lhs.type).get_shape()
     sizes = [shape[axis] for axis in op.lhs_axes[1]]
     return None if DYNAMIC_INDEX in sizes else math.prod(sizes)

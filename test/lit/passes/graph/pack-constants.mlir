@@ -3,9 +3,9 @@
 builtin.module attributes {lamina.target = {vector_bits = 512 : i64}} {
 
 // The constants are made of small ones.
-// CHECK-LABEL: func.func @panels_of_48
-func.func @panels_of_48(%x: tensor<?x64xf32>) -> tensor<?x128xf32> {
-  // CHECK-NEXT: %[[C:.*]] = graph.constant dense_resource<{{.*}}> : tensor<3x64x48xf32>
+// CHECK-LABEL: func.func @panels_of_64
+func.func @panels_of_64(%x: tensor<?x64xf32>) -> tensor<?x128xf32> {
+  // CHECK-NEXT: %[[C:.*]] = graph.constant dense_resource<{{.*}}> : tensor<2x64x64xf32>
   // CHECK-NEXT: %[[W:.*]] = graph.unpack %[[C]] dimension 1 size 128
   // CHECK-NEXT: graph.dot_general %x, %[[W]], contract = [1] x [0]
   %w0 = graph.iota [128] dimension 0 : tensor<128xf32>
@@ -51,7 +51,7 @@ func.func @one_row(%x: tensor<1x64xf32>) -> tensor<1x128xf32> {
 // Where many rows read the same constant, the panels suit them.
 // CHECK-LABEL: func.func @one_row_and_many
 func.func @one_row_and_many(%x: tensor<1x64xf32>, %z: tensor<?x64xf32>) -> (tensor<1x128xf32>, tensor<?x128xf32>) {
-  // CHECK-NEXT: graph.constant dense_resource<{{.*}}> : tensor<3x64x48xf32>
+  // CHECK-NEXT: graph.constant dense_resource<{{.*}}> : tensor<2x64x64xf32>
   // CHECK-NOT: graph.constant
   // CHECK: func.return
   %w0 = graph.iota [128] dimension 0 : tensor<128xf32>

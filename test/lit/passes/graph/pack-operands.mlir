@@ -5,7 +5,7 @@ builtin.module attributes {lamina.target = {vector_bits = 512 : i64}} {
 // Both products read one packed operand.
 // CHECK-LABEL: func.func @shared
 func.func @shared(%x: tensor<300x512xf32>, %w: tensor<512x512xf32>) -> (tensor<300x512xf32>, tensor<300x512xf32>) {
-  // CHECK-NEXT: %[[P:.*]] = graph.pack %w dimension 1 tile 48 : tensor<512x512xf32> -> tensor<11x512x48xf32>
+  // CHECK-NEXT: %[[P:.*]] = graph.pack %w dimension 1 tile 64 : tensor<512x512xf32> -> tensor<8x512x64xf32>
   // CHECK-NEXT: %[[U:.*]] = graph.unpack %[[P]] dimension 1 size 512
   // CHECK-NEXT: %[[Y:.*]] = graph.dot_general %x, %[[U]]
   // CHECK-NEXT: %[[Z:.*]] = graph.dot_general %[[Y]], %[[U]]

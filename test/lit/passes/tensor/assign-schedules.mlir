@@ -13,9 +13,9 @@ func.func private @contraction(%x: tensor<128x768xf32>, %w: tensor<768x384xf32>,
   func.return %1 : tensor<128x384xf32>
 }
 
-// f64: half as many lanes. 64 columns divide by two vectors of eight.
+// f64: half as many lanes. 64 columns are two panels of four vectors.
 // CHECK-LABEL: func.func private @narrow
-// CHECK:       tile = {m0 = 8 : i64, n0 = 16 : i64}, block = {m0 = 64 : i64, k0 = 384 : i64}
+// CHECK:       tile = {m0 = 6 : i64, n0 = 32 : i64}, block = {m0 = 60 : i64, k0 = 384 : i64}
 func.func private @narrow(%x: tensor<?x768xf64>, %w: tensor<768x64xf64>) -> tensor<?x64xf64> attributes {lamina.kernel} {
   %0 = graph.dot_general %x, %w, contract = [1] x [0] : tensor<?x768xf64>, tensor<768x64xf64> -> tensor<?x64xf64>
   func.return %0 : tensor<?x64xf64>
@@ -33,7 +33,7 @@ func.func private @vector(%x: tensor<1x768xf32>, %w: tensor<768x384xf32>) -> ten
 // CHECK-LABEL: func.func private @panels
 // CHECK:       affine_map<(d0, d1, d2) -> ((d2 floordiv 48), d1, (d2 mod 48))>
 // CHECK-SAME:  tile = {m0 = 8 : i64, n0 = 48 : i64}
-// CHECK:       affine_map<(d0, d1, d2) -> ((d2 floordiv 64), d1, (d2 mod 64))>
+// CHECK:       affine_map<(d0, d1, d2) -> ((d2 floordiv 80), d1, (d2 mod 80))>
 // CHECK-NOT:   kind = "contraction"
 // CHECK:       affine_map<(d0, d1, d2) -> ((d2 floordiv 48), d1, (d2 mod 48))>
 // CHECK-SAME:  tile = {m0 = 1 : i64, n0 = 48 : i64}, block = {m0 = 1 : i64}, unroll = 3 : i64, accumulators = 3 : i64
@@ -42,8 +42,8 @@ func.func private @panels(%x: tensor<?x64xf32>, %w: tensor<3x64x48xf32>) -> tens
   %1 = graph.dot_general %x, %0, contract = [1] x [0] : tensor<?x64xf32>, tensor<64x100xf32> -> tensor<?x100xf32>
   func.return %1 : tensor<?x100xf32>
 }
-func.func private @too_wide(%x: tensor<?x64xf32>, %w: tensor<2x64x64xf32>) -> tensor<?x100xf32> attributes {lamina.kernel} {
-  %0 = graph.unpack %w dimension 1 size 100 : tensor<2x64x64xf32> -> tensor<64x100xf32>
+func.func private @too_wide(%x: tensor<?x64xf32>, %w: tensor<2x64x80xf32>) -> tensor<?x100xf32> attributes {lamina.kernel} {
+  %0 = graph.unpack %w dimension 1 size 100 : tensor<2x64x80xf32> -> tensor<64x100xf32>
   %1 = graph.dot_general %x, %0, contract = [1] x [0] : tensor<?x64xf32>, tensor<64x100xf32> -> tensor<?x100xf32>
   func.return %1 : tensor<?x100xf32>
 }
@@ -65,8 +65,8 @@ func.func private @long_row(%x: tensor<1x2000xf32>, %w: tensor<3x2000x128xf32>) 
 // Rows of pixels by output features, several lines of the image in one piece of work. The weights are small: a piece has
 // all features.
 // CHECK-LABEL: func.func private @convolution
-// CHECK:       lamina.schedule = {kind = "contraction", row = "w", column = "o", tile = {w = 8 : i64, o = 32 : i64}
-// CHECK-SAME:  block = {h = 2 : i64, w = 24 : i64}, unroll = 2 : i64, parallel = ["n", "h", "w", "o"]
+// CHECK:       lamina.schedule = {kind = "contraction", row = "w", column = "o", tile = {w = 6 : i64, o = 64 : i64}
+// CHECK-SAME:  block = {h = 1 : i64, w = 24 : i64}, unroll = 2 : i64, parallel = ["n", "h", "w", "o"]
 func.func private @convolution(%x: tensor<1x26x26x8xf32>, %w: tensor<3x3x8x64xf32>) -> tensor<1x24x24x64xf32> attributes {lamina.kernel} {
   %0 = graph.convolution %x, %w, [b, 0, 1, f] x [0, 1, i, o] -> [b, 0, 1, f], strides = [1, 1], padding = [0, 0, 0, 0], lhs_dilation = [1, 1], rhs_dilation = [1, 1], groups = 1 : tensor<1x26x26x8xf32>, tensor<3x3x8x64xf32> -> tensor<1x24x24x64xf32>
   func.return %0 : tensor<1x24x24x64xf32>
@@ -101,7 +101,7 @@ func.func private @narrow_groups(%x: tensor<1x14x26x64xf32>, %w: tensor<3x3x4x64
 
 // Groups of 56 outputs: each is a contraction, whose columns are a block.
 // CHECK-LABEL: func.func private @wide_groups
-// CHECK:       lamina.schedule = {kind = "contraction", row = "w", column = "o", tile = {w = 8 : i64, o = 32 : i64}, block = {{{.*}}o = 56 : i64}
+// CHECK:       lamina.schedule = {kind = "contraction", row = "w", column = "o", tile = {w = 6 : i64, o = 64 : i64}, block = {{{.*}}o = 56 : i64}
 func.func private @wide_groups(%x: tensor<1x14x26x112xf32>, %w: tensor<3x3x56x112xf32>) -> tensor<1x12x24x112xf32> attributes {lamina.kernel} {
   %0 = graph.convolution %x, %w, [b, 0, 1, f] x [0, 1, i, o] -> [b, 0, 1, f], strides = [1, 1], padding = [0, 0, 0, 0], lhs_dilation = [1, 1], rhs_dilation = [1, 1], groups = 2 : tensor<1x14x26x112xf32>, tensor<3x3x56x112xf32> -> tensor<1x12x24x112xf32>
   func.return %0 : tensor<1x12x24x112xf32>
