@@ -157,6 +157,21 @@ def test_streamed_stores_are_nontemporal_and_made_visible():
     assert "!nontemporal" not in _llvm_text(model, None)
 
 
+def test_a_last_cache_that_many_share_is_counted_on_up_to_a_bound():
+    large, small = (sized(model_of(*STREAMED["add"][:3]), {"r": rows, "c": 4096}) for rows in (2048, 512))
+    for megabytes in (32, 480):
+        target = {"l3": megabytes * 2**20}
+        assert "!nontemporal" in _llvm_text(large, target)
+        assert "!nontemporal" not in _llvm_text(small, target)
+
+
+@pytest.mark.parametrize(("case", "asks"), [("exp", True), ("add", False)])
+def test_a_single_pass_with_much_to_do_asks_for_what_comes(case, asks):
+    model = sized(model_of(*STREAMED[case][:3]), {"r": 4, "c": 4096})
+    assert ("llvm.prefetch" in _llvm_text(model, SMALL_CACHE)) == asks
+    assert "llvm.prefetch" not in _llvm_text(model, None)
+
+
 def _llvm_text(model, target):
     context = api.make_context()
     module = api.load_module(model, context)
