@@ -108,6 +108,17 @@ def test_rows_in_several_passes_at_once(case, rows, columns, offset, target):
     np.testing.assert_array_equal(*results)
 
 
+@pytest.mark.parametrize("offset", [0, 5])
+@pytest.mark.parametrize("target", [SMALL_CACHE, SMALL_CACHE | AVX2], ids=["host", "avx2"])
+def test_groups_too_long_for_a_scratch_buffer(offset, target):
+    body = "y = GroupNormalization <num_groups = 2> (x, g, a)"
+    model = model_of("float[2, 8, 91, 91] x, float[8] g, float[8] a", "float[n, c, h, w] y", body)
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    assert "!nontemporal" in _llvm_text(model, target)
+    for threads in (1, 2):
+        compare(model, feeds_of(model), target=target, threads=threads, offset=offset)
+
+
 def test_pipelined_rows_do_not_depend_on_where_results_begin():
     model = sized(model_of(*PIPELINED["softmax"]), {"r": 64, "c": 600})
     feeds = feeds_of(model)
