@@ -178,9 +178,9 @@ def test_a_last_cache_that_many_share_is_counted_on_up_to_a_bound():
 
 @pytest.mark.parametrize(("case", "asks"), [("exp", True), ("add", False)])
 def test_a_single_pass_with_much_to_do_asks_for_what_comes(case, asks):
-    model = sized(model_of(*STREAMED[case][:3]), {"r": 4, "c": 4096})
-    assert ("llvm.prefetch" in _llvm_text(model, SMALL_CACHE)) == asks
-    assert "llvm.prefetch" not in _llvm_text(model, None)
+    model = sized(model_of(*STREAMED[case][:3]), {"r": 2048, "c": 4096})
+    assert ("llvm.prefetch" in _llvm_text(model, {"l3": 480 * 2**20})) == asks
+    assert "llvm.prefetch" not in _llvm_text(model, {"l3": 32 * 2**20})
 
 
 def _llvm_text(model, target):

@@ -29,7 +29,8 @@ DISTANCE: Final = 2048
 next lines is among those a processor has in hand, and what it fetches by itself ends with the page: without asking,
 a GELU of 64 MiB whose result goes past the caches takes as long as memory and arithmetic together (10.3 ms; with 512,
 1024, 2048, 4096 elements ahead 5.9, 5.5, 5.5, 5.5; two operands: 1024 and 4096 are 5 to 10 % behind 2048). An addition
-gains nothing."""
+gains nothing. That was behind a last cache of 480 MiB. With one of 32 MiB exponentials are at the speed of memory
+without, and asking 1024 elements ahead took twice the time."""
 
 SHARES: Final = {2: (2, 2), 3: (4, 4, 2)}
 """By the number of passes: each asks for one in so many lines of the next row. The pass with most to do is the last of
@@ -52,9 +53,11 @@ class Ahead:
                 emitter.append(memref.PrefetchOp(row, [emitter.index(emitter.add(place, offset))], SECOND_CACHE))
 
 
-def shares(block: Block, heavy: Sequence[scf.ForOp], loops: Sequence[scf.ForOp], least: int) -> dict[scf.ForOp, Ahead]:
+def shares(
+    block: Block, heavy: Sequence[scf.ForOp], loops: Sequence[scf.ForOp], least: int, far: bool
+) -> dict[scf.ForOp, Ahead]:
     """What the loops of a block over rows are to ask for: several passes over rows of arguments larger than `least`, or
-    one with much to do.
+    one with much to do where memory is far (`memory_is_far`).
 
     While a row is gone through again, out of the caches, or while much is computed, memory would wait. `loops`: the
     innermost ones; `heavy`: those with most to do.
@@ -64,7 +67,7 @@ def shares(block: Block, heavy: Sequence[scf.ForOp], loops: Sequence[scf.ForOp],
     read = {op.memref for loop in loops for op in loop.body.block.ops if isinstance(op, memref.LoadOp)}
     views = [op for op in block.ops if isinstance(op, memref.SubviewOp) and op.result in read]
     rows = [op.result for op in views if _is_row(op, block, least)]
-    if len(passes) == 1 and heavy:
+    if far and len(passes) == 1 and heavy:
         return {loop: Ahead(rows, DISTANCE, 1) for loop in inside}
     if len(passes) not in SHARES or not rows:
         return {}

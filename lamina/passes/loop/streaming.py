@@ -54,11 +54,20 @@ the same buffers, stored through the caches / past them, GB/s: 4 MiB 28 / 28, 16
 
 def streaming_threshold(module: ModuleOp | None) -> int | None:
     """The bytes from which on a result is streamed; None where the target does not say how large its caches are."""
+    size = _last_cache(module)
+    return min(size, CACHE_BYTES) // CACHE_SHARE if size > 0 else None
+
+
+def memory_is_far(module: ModuleOp | None) -> bool:
+    """Whether memory is behind a cache of many cores: what a core fetches ahead by itself comes late."""
+    return _last_cache(module) > CACHE_BYTES
+
+
+def _last_cache(module: ModuleOp | None) -> int:
+    """Its bytes; 0 where the target does not say."""
     target = module.attributes.get(TARGET) if module is not None else None
     size = target.data.get("l3") if isinstance(target, DictionaryAttr) else None
-    if not isinstance(size, IntegerAttr) or size.value.data <= 0:
-        return None
-    return min(size.value.data, CACHE_BYTES) // CACHE_SHARE
+    return size.value.data if isinstance(size, IntegerAttr) else 0
 
 
 def streamed_destinations(group: Group, threshold: int | None) -> dict[SSAValue, list[int]]:
