@@ -108,6 +108,17 @@ def test_rows_in_several_passes_at_once(case, rows, columns, offset, target):
     np.testing.assert_array_equal(*results)
 
 
+@pytest.mark.parametrize("offset", [0, 5])
+@pytest.mark.parametrize("target", [SMALL_CACHE, SMALL_CACHE | AVX2], ids=["host", "avx2"])
+def test_groups_too_long_for_a_scratch_buffer(offset, target):
+    body = "y = GroupNormalization <num_groups = 2> (x, g, a)"
+    model = model_of("float[2, 8, 91, 91] x, float[8] g, float[8] a", "float[n, c, h, w] y", body)
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    assert "!nontemporal" in _llvm_text(model, target)
+    for threads in (1, 2):
+        compare(model, feeds_of(model), target=target, threads=threads, offset=offset)
+
+
 def test_pipelined_rows_do_not_depend_on_where_results_begin():
     model = sized(model_of(*PIPELINED["softmax"]), {"r": 64, "c": 600})
     feeds = feeds_of(model)
@@ -155,6 +166,21 @@ def test_streamed_stores_are_nontemporal_and_made_visible():
     assert "!nontemporal" in text
     assert "sfence" in text or "fence seq_cst" in text
     assert "!nontemporal" not in _llvm_text(model, None)
+
+
+def test_a_last_cache_that_many_share_is_counted_on_up_to_a_bound():
+    large, small = (sized(model_of(*STREAMED["add"][:3]), {"r": rows, "c": 4096}) for rows in (2048, 512))
+    for megabytes in (32, 480):
+        target = {"l3": megabytes * 2**20}
+        assert "!nontemporal" in _llvm_text(large, target)
+        assert "!nontemporal" not in _llvm_text(small, target)
+
+
+@pytest.mark.parametrize(("case", "asks"), [("exp", True), ("add", False)])
+def test_a_single_pass_with_much_to_do_asks_for_what_comes(case, asks):
+    model = sized(model_of(*STREAMED[case][:3]), {"r": 2048, "c": 4096})
+    assert ("llvm.prefetch" in _llvm_text(model, {"l3": 480 * 2**20})) == asks
+    assert "llvm.prefetch" not in _llvm_text(model, {"l3": 32 * 2**20})
 
 
 def _llvm_text(model, target):

@@ -7,17 +7,19 @@ from typing import ClassVar
 
 from xdsl.context import Context
 from xdsl.dialects import func
-from xdsl.dialects.builtin import ModuleOp, StringAttr, UnitAttr
+from xdsl.dialects.builtin import DYNAMIC_INDEX, ModuleOp, StringAttr, UnitAttr
 from xdsl.ir import Operation, SSAValue
 
 from lamina.dialects.loop import memref, scf
+from lamina.dialects.loop.types import is_memref
 from lamina.passes.base import LaminaPass
 from lamina.passes.loop.bufferizer import ALIGNMENT
 from lamina.passes.loop.cleanup import PURE, erase_dead_ops
-from lamina.passes.loop.emitter import Constants, Emitter, known_index, memref_type
+from lamina.passes.loop.emitter import Constants, Emitter, known_index, memref_type, strides_of
+from lamina.passes.loop.fuse_loops import VIEWS
 from lamina.passes.loop.lines import LINE_BYTES, until_line
 from lamina.passes.loop.plan_arena import element_bytes
-from lamina.passes.loop.streaming import LINES, STREAMED
+from lamina.passes.loop.streaming import LEAST_BLOCK_BYTES, LINES, STREAMED, is_large, streaming_threshold
 
 SHORT = "lamina.short"
 """On `scf.for`: a few steps at most."""
@@ -42,15 +44,20 @@ class StreamStoresPass(LaminaPass):
     Reads and writes of memory then overlap. Done where the last loops before the copy write all of the scratch buffer,
     one axis of static size, each element once, and read nothing of it but what is at their own position. Where they are
     on both sides of a branch, either side has a copy.
+
+    A loop that writes rows of a large argument itself, because they are too long for a scratch buffer (`_rows_of`),
+    becomes the same three loops: a group normalization of 64 MiB in groups of 2 MiB takes 8.1 ms, was 16.1.
     """
 
     name = "stream-stores"
     requires: ClassVar[frozenset[str]] = frozenset({"loops"})
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
+        threshold = streaming_threshold(op)
         for function in op.ops:
             if isinstance(function, func.FuncOp) and function.body.blocks:
                 _stream_in(function)
+                _stream_rows(function, threshold)
 
 
 def _stream_in(function: func.FuncOp) -> None:
@@ -62,11 +69,63 @@ def _stream_in(function: func.FuncOp) -> None:
         if not loops:
             continue
         for loop in loops:
-            _stream_loop(loop, copy, constants)
+            _stream_loop(loop, copy.operands[1], constants)
         copy.detach()
         copy.erase()
     if copies:
         erase_dead_ops(function.body.block)
+
+
+def _stream_rows(function: func.FuncOp, threshold: int | None) -> None:
+    """Loops that write rows of large arguments, which nothing else of the function reads or writes."""
+    if threshold is None:
+        return
+    rows = [
+        (loop, store)
+        for buffer in function.body.block.args
+        if is_memref(buffer.type) and is_large(buffer, threshold)
+        for store in [_only_access(buffer)]
+        for loop in [store.parent_op() if store is not None else None]
+        if store is not None and isinstance(loop, scf.ForOp) and _writes_row(loop, store)
+    ]
+    constants = Constants(function.body.block)
+    for loop, store in rows:
+        emitter = Emitter.ahead_of(loop, constants)
+        type_ = memref_type(store.memref)
+        *leading, _ = store.indices
+        axes = range(len(leading))
+        row = emitter.subview(store.memref, [*leading, 0], [*[1 for _ in axes], type_.get_shape()[-1]], list(axes))
+        _stream_loop(loop, row, constants)
+
+
+def _only_access(buffer: SSAValue) -> memref.StoreOp | None:
+    """The store that is all that uses a buffer and its views."""
+    found: list[Operation] = []
+    views = [buffer]
+    while views:
+        for use in views.pop().uses:
+            if isinstance(use.operation, VIEWS):
+                views += use.operation.results
+            else:
+                found.append(use.operation)
+    return found[0] if len(found) == 1 and isinstance(found[0], memref.StoreOp) else None
+
+
+def _writes_row(loop: scf.ForOp, store: memref.StoreOp) -> bool:
+    """Whether a loop in a parallel one writes the last axis of a buffer at its positions, and enough of it."""
+    bounds = _range(loop, store.memref)
+    type_ = memref_type(store.memref)
+    if bounds is None or strides_of(type_)[-1] != 1 or DYNAMIC_INDEX in type_.get_shape():
+        return False
+    width = element_bytes(type_.get_element_type())
+    block = loop.body.block
+    fixed = all(
+        not isinstance(index.owner, Operation) or index.owner.parent_block() is not block for index in store.indices
+    )
+    inside = loop.parent_op()
+    while inside is not None and not isinstance(inside, scf.ForallOp):
+        inside = inside.parent_op()
+    return fixed and inside is not None and width <= LINE_BYTES and (bounds[1] - bounds[0]) * width >= LEAST_BLOCK_BYTES
 
 
 def _on_each_side(copy: memref.CopyOp) -> list[memref.CopyOp]:
@@ -126,11 +185,11 @@ def _range(loop: scf.ForOp, scratch: SSAValue) -> tuple[int, int] | None:
     block = loop.body.block
     position = block.args[0]
     stores = [op for op in block.ops if isinstance(op, memref.StoreOp)]
-    if len(stores) != 1 or stores[0].memref is not scratch or list(stores[0].indices) != [position]:
+    if len(stores) != 1 or stores[0].memref is not scratch or list(stores[0].indices)[-1:] != [position]:
         return None
     for op in block.ops:
         if isinstance(op, memref.LoadOp):
-            if op.memref is scratch and list(op.indices) != [position]:
+            if op.memref is scratch and list(op.indices) != list(stores[0].indices):
                 return None
         elif op.regions or not (
             op.name.startswith(("arith.", "math.")) or isinstance(op, memref.StoreOp | scf.YieldOp)
@@ -139,9 +198,8 @@ def _range(loop: scf.ForOp, scratch: SSAValue) -> tuple[int, int] | None:
     return lower, upper
 
 
-def _stream_loop(loop: scf.ForOp, copy: memref.CopyOp, constants: Constants) -> None:
+def _stream_loop(loop: scf.ForOp, target: SSAValue, constants: Constants) -> None:
     """Three loops in the place of one: up to the first whole line, whole pieces, the rest."""
-    target = copy.operands[1]
     emitter = Emitter.ahead_of(loop, constants)
     target = _ahead(target, loop)
     lower, upper = known_index(loop.lb), known_index(loop.ub)

@@ -44,12 +44,30 @@ LEAST_BLOCK_BYTES = 1024
 CACHE_SHARE = 2
 """A result larger than the last cache divided by this is streamed."""
 
+CACHE_BYTES = 32 * 2**20
+"""What a process counts on of a last cache that is larger. Such a cache belongs to many cores, or to other virtual
+machines, and is hardly faster than memory. A copy on one core of a machine that tells of 480 MiB, again and again over
+the same buffers, stored through the caches / past them, GB/s: 4 MiB 28 / 28, 16 MiB 19 / 27, 64 MiB 16 / 24, 256 MiB
+14 / 18; the same with a pass that reads the result, bytes of three passes: 4 MiB 28 / 23, 8 MiB 22 / 22, 16 MiB
+19 / 22, 64 MiB 16 / 20."""
+
 
 def streaming_threshold(module: ModuleOp | None) -> int | None:
     """The bytes from which on a result is streamed; None where the target does not say how large its caches are."""
+    size = _last_cache(module)
+    return min(size, CACHE_BYTES) // CACHE_SHARE if size > 0 else None
+
+
+def memory_is_far(module: ModuleOp | None) -> bool:
+    """Whether memory is behind a cache of many cores: what a core fetches ahead by itself comes late."""
+    return _last_cache(module) > CACHE_BYTES
+
+
+def _last_cache(module: ModuleOp | None) -> int:
+    """Its bytes; 0 where the target does not say."""
     target = module.attributes.get(TARGET) if module is not None else None
     size = target.data.get("l3") if isinstance(target, DictionaryAttr) else None
-    return size.value.data // CACHE_SHARE if isinstance(size, IntegerAttr) and size.value.data > 0 else None
+    return size.value.data if isinstance(size, IntegerAttr) else 0
 
 
 def streamed_destinations(group: Group, threshold: int | None) -> dict[SSAValue, list[int]]:

@@ -69,8 +69,8 @@ class TilePass(LaminaPass):
       one iteration needs (`memref.alloca`); one that is dynamic or above 64 KiB stays a whole buffer, the destination
       where the last stage computes that from it.
     - Elementwise stages over contiguous buffers run over one long axis in blocks instead.
-    - A result of these two that is larger than half of the last cache is computed in a scratch buffer, block by block,
-      and copied past the caches (`memref.copy` with `lamina.streamed`).
+    - A result of these two that is larger than half of the last cache, or 16 MiB, is computed in a scratch buffer,
+      block by block, and copied past the caches (`memref.copy` with `lamina.streamed`).
     - `blocked`: all stages with the same schedule go into one loop over blocks of that axis, products included.
     - `transpose`: the axes of `merge` become one; rows and columns in blocks, all others one by one. Along the axes of
       `lines` blocks begin where lines of memory do: the first one is longer, the last one shorter. A large result is

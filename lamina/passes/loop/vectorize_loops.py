@@ -44,7 +44,7 @@ from lamina.passes.loop.emitter import (
 from lamina.passes.loop.fuse_loops import root_of
 from lamina.passes.loop.prefetch_rows import LINE_ELEMENTS, SECOND_CACHE, Ahead, shares
 from lamina.passes.loop.stream_stores import SHORT
-from lamina.passes.loop.streaming import AHEAD, INDEPENDENT, LINES, STREAMED, streaming_threshold
+from lamina.passes.loop.streaming import AHEAD, INDEPENDENT, LINES, STREAMED, memory_is_far, streaming_threshold
 from lamina.passes.loop.vector_access import TRAPPING, at_shape
 from lamina.passes.registers import TARGET, target_vector_bits
 
@@ -103,7 +103,7 @@ class VectorizeLoopsPass(LaminaPass):
             return
         for function in op.ops:
             if isinstance(function, func.FuncOp) and function.body.blocks:
-                _vectorize_in(function, bits // 32, streaming_threshold(op))
+                _vectorize_in(function, bits // 32, streaming_threshold(op), memory_is_far(op))
 
 
 def may_be_vectors(function: func.FuncOp, lanes: int) -> bool:
@@ -124,13 +124,13 @@ def _loops_of(function: func.FuncOp, lanes: int) -> Sequence[_Loop]:
     return found if len(found) == len(plain) else []
 
 
-def _vectorize_in(function: func.FuncOp, lanes: int, threshold: int | None) -> None:
+def _vectorize_in(function: func.FuncOp, lanes: int, threshold: int | None, far: bool) -> None:
     """Rewrite the innermost loops of a function, if all of them can be."""
     found = _loops_of(function, lanes)
     if not found:
         return
     constants = Constants(function.body.block)
-    ahead = _prefetched([loop.op for loop in found], threshold)
+    ahead = _prefetched([loop.op for loop in found], threshold, far)
     for loop in found:
         lines = _Lines.after(loop.op)
         _Rewriter(loop, lanes, constants, ahead.get(loop.op), lines).rewrite()
@@ -145,7 +145,7 @@ def _is_worth_while(op: Operation) -> bool:
     return op.name in EXPENSIVE or (isinstance(op, memref.CopyOp | memref.StoreOp) and STREAMED in op.attributes)
 
 
-def _prefetched(loops: Sequence[scf.ForOp], threshold: int | None) -> dict[scf.ForOp, Ahead]:
+def _prefetched(loops: Sequence[scf.ForOp], threshold: int | None, far: bool) -> dict[scf.ForOp, Ahead]:
     """What loops over rows of large arguments ask for ahead."""
     if threshold is None:
         return {}
@@ -156,7 +156,7 @@ def _prefetched(loops: Sequence[scf.ForOp], threshold: int | None) -> dict[scf.F
         if any(INDEPENDENT in loop.attributes for loop in inside):
             continue
         heavy = [loop for loop in inside if any(op.name in EXPENSIVE for op in loop.body.block.ops)]
-        result |= shares(block, heavy, inside, threshold)
+        result |= shares(block, heavy, inside, threshold, far)
     return result
 
 

@@ -1,4 +1,4 @@
-// RUN: lamina-opt %s -p stream-stores | filecheck %s
+// RUN: lamina-opt %s -p stream-stores --split-input-file | filecheck %s
 
 // Up to the first whole line of the target, pieces of whole lines, the rest; the scratch buffer is gone.
 // CHECK-LABEL: func.func @copy
@@ -79,4 +79,48 @@ func.func @sides(%x: memref<1000xf32>, %z: memref<1000xf32>, %first: i1, %y: mem
   }
   memref.copy %t, %y {lamina.streamed} : memref<1000xf32> to memref<1000xf32>
   func.return
+}
+
+// -----
+
+// A loop that writes rows of a large argument itself does so line by line, if nothing else has the argument.
+module attributes {lamina.target = {vector_bits = 512 : i64, l3 = 8192 : i64}} {
+  // CHECK-LABEL: func.func @rows
+  // CHECK: memref.subview %block[%i, 0] [1, 2048] [1, 1]
+  // CHECK: memref.copy {{.*}} {lamina.streamed = "lines"}
+  // CHECK: func.return
+  func.func @rows(%x: memref<4x8x2048xf32>, %y: memref<4x8x2048xf32>) {
+    %c0 = arith.constant 0 : index
+    %c1 = arith.constant 1 : index
+    %c8 = arith.constant 8 : index
+    %c2048 = arith.constant 2048 : index
+    scf.forall (%n) in (4) {
+      %block = memref.subview %y[%n, 0, 0] [1, 8, 2048] [1, 1, 1] : memref<4x8x2048xf32> to memref<8x2048xf32, strided<[2048, 1], offset: ?>>
+      scf.for %i = %c0 to %c8 step %c1 {
+        scf.for %j = %c0 to %c2048 step %c1 {
+          %a = memref.load %x[%n, %i, %j] : memref<4x8x2048xf32>
+          memref.store %a, %block[%i, %j] : memref<8x2048xf32, strided<[2048, 1], offset: ?>>
+        }
+      }
+    }
+    func.return
+  }
+
+  // CHECK-LABEL: func.func @read_again
+  // CHECK-NOT: memref.copy
+  // CHECK: func.return
+  func.func @read_again(%x: memref<4x2048xf32>, %y: memref<4x2048xf32>) {
+    %c0 = arith.constant 0 : index
+    %c1 = arith.constant 1 : index
+    %c2048 = arith.constant 2048 : index
+    scf.forall (%n) in (4) {
+      scf.for %j = %c0 to %c2048 step %c1 {
+        %a = memref.load %x[%n, %j] : memref<4x2048xf32>
+        %b = memref.load %y[%n, %j] : memref<4x2048xf32>
+        %c = arith.addf %a, %b : f32
+        memref.store %c, %y[%n, %j] : memref<4x2048xf32>
+      }
+    }
+    func.return
+  }
 }
