@@ -70,8 +70,9 @@ class TilePass(LaminaPass):
       one iteration needs (`memref.alloca`); one that is dynamic or above 64 KiB stays a whole buffer, the destination
       where the last stage computes that from it.
     - Elementwise stages over contiguous buffers run over one long axis in blocks instead.
-    - A result of these two that is larger than half of the last cache is computed in a scratch buffer, block by block,
-      and copied past the caches (`memref.copy` with `lamina.streamed`).
+    - `rows` with `block`: blocks of that axis, for a stage of its own.
+    - A result of these three that is larger than half of the last cache is computed in a scratch buffer, piece by
+      piece, and copied past the caches (`memref.copy` with `lamina.streamed`).
     - `blocked`: all stages with the same schedule go into one loop over blocks of that axis, products included.
     - `transpose`: the axes of `merge` become one; rows and columns in blocks, all others one by one. Along the axes of
       `lines` blocks begin where lines of memory do: the first one is longer, the last one shorter. A large result is

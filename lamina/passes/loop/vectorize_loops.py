@@ -103,10 +103,10 @@ class VectorizeLoopsPass(LaminaPass):
         %sum = vector.reduction <add>, %sums …
 
     All innermost loops of a function are rewritten, or none, where it has functions that are cheaper on whole registers
-    (`EXPENSIVE`) or stores past the caches. Elsewhere those are that are long and have to do with its arguments, where
-    registers have a whole line: after a masked vector they go from line to line of what they write, else of what they
-    read. The loops have arithmetic on f32 only, read and write elements next to each other (or one
-    and the same), and carry sums, products, maxima or minima that may be reordered (`fastmath<reassoc>`).
+    (`EXPENSIVE`) or stores past the caches. Elsewhere long loops over its arguments are, where registers have a whole
+    line: after a masked vector they go from line to line of what they write, else of what they read. The loops have
+    arithmetic on f32 only, read and write elements next to each other (or one and the same), and carry sums, products,
+    maxima or minima that may be reordered (`fastmath<reassoc>`).
     """
 
     name = "vectorize-loops"
