@@ -17,7 +17,7 @@ ROWS_BY_COLUMN_VECTORS: Mapping[int, Mapping[int, int]] = {
     256: {1: 12, 2: 6},
     128: {1: 12, 2: 6},
 }
-"""Register blocks: the most rows by vectors of columns; with the columns and one broadcast they fit 31 or 15 registers.
+"""Register blocks: the most rows by vectors of columns; with these and one broadcast they fit 31 or 15 registers.
 
 Not more than 8 rows where that is enough accumulators: rows whose stride is a power of two share a set of the first
 cache, which has 8 or 12 ways (12 rows ran at half to a quarter of the speed there).
@@ -40,8 +40,8 @@ multiply-add: in cycles of a core with two multiply-adds a cycle. Measured (512 
 and 6x4 nearly the same, 4 % less for a multiply-add than 8x2."""
 
 REST_CYCLES = 3
-"""What a rest of rows or columns counts besides: it is code of its own, which the few rows of a block of attention do not make
-up for (32 rows by 64 columns as 6x4 and a rest of 2 took 1.07 times what 8x2 took)."""
+"""What a rest of rows or columns counts besides: it is code of its own, which the few rows of a block of attention do not
+make up for (32 rows by 64 columns as 6x4 and a rest of 2 took 1.07 times what 8x2 took)."""
 
 
 def target_vector_bits(module: ModuleOp) -> int:

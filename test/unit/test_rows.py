@@ -126,6 +126,35 @@ def test_pipelined_rows_do_not_depend_on_where_results_begin():
     np.testing.assert_array_equal(first, second)
 
 
+LINES = {
+    "sum": ("y = ReduceSum <keepdims = 0> (x, last)", np.sum),
+    "maximum": ("y = ReduceMax <keepdims = 0> (x, last)", np.max),
+    "add": ("y = Add(x, x)", None),
+    "exp": ("y = Exp(x)", None),
+    "softmax": ("y = Softmax <axis = -1> (x)", None),
+}
+
+
+@pytest.mark.parametrize("case", LINES)
+@pytest.mark.parametrize(("rows", "columns"), [(3, 64), (5, 67), (2, 129), (4, 512), (3, 1037), (2, 8192)])
+def test_results_do_not_depend_on_where_arrays_begin(case, rows, columns):
+    """Loops go from line to line of what they write or read; every element and the order of every sum stay."""
+    body, reduced = LINES[case]
+    output = "float[r] y" if reduced else "float[r, c] y"
+    model = sized(model_of("float[r, c] x", output, body), {"r": rows, "c": columns})
+    feeds = feeds_of(model)
+    executable = lamina.compile(model, threads=1)
+    wanted = compare(model, feeds)
+    for before in (0, 1, 4, 15):
+        raw = np.full(rows * columns + 32, np.nan, np.float32)
+        start = (-raw.ctypes.data % 64) // 4 + before
+        x = raw[start : start + rows * columns].reshape(rows, columns)
+        x[...] = feeds["x"]
+        (ours,) = executable(x)
+        np.testing.assert_array_equal(ours, wanted)
+        np.testing.assert_array_equal(compare(model, {"x": x}, offset=(before * 7) % 16), wanted)
+
+
 def test_special_values_stay_in_their_rows():
     model = sized(model_of(*PIPELINED["softmax"]), {"r": 64, "c": 640})
     feeds = feeds_of(model)

@@ -90,7 +90,11 @@ def reduce_register(
 def reduce_registers(
     printer: FunctionPrinter, kind: str, types: Sequence[str], operands: Sequence[str], flags: str, start: str | None
 ) -> str:
-    """All lanes of several registers, and `start`. A float sum or product keeps its order unless `reassoc` is set."""
+    """All lanes of several registers, and `start`. A float sum or product keeps its order unless `reassoc` is set.
+
+    With it registers are added by halves, without the flag, as LLVM adds their lanes: from whichever lane on one begins
+    to count, the sum is the same (loops from line to line begin in any).
+    """
     element = element_of(types[0])
     if element in SMALL_FLOATS:
         singles = [with_element(type_, "float") for type_ in types]
@@ -110,8 +114,10 @@ def reduce_registers(
         by_type.setdefault(type_, []).append(operand)
     for type_, level in by_type.items():
         while len(level) > 1:
-            pairs = [combine(printer, kind, type_, a, b, flags) for a, b in zip(level[::2], level[1::2], strict=False)]
-            level = pairs + level[len(pairs) * 2 :]
+            half = len(level) // 2
+            pairs = zip(level[:half], level[half : 2 * half], strict=True)
+            kept = flags.replace(" reassoc", "")
+            level = [combine(printer, kind, type_, a, b, kept) for a, b in pairs] + level[2 * half :]
         start = reduce_register(printer, kind, type_, level[0], flags, start)
     return start if start is not None else operands[0]
 

@@ -18,6 +18,7 @@ from xdsl.dialects.builtin import (
     i64,
 )
 from xdsl.ir import Attribute, BlockArgument, SSAValue
+from xdsl.ir.affine import AffineDimExpr
 
 from lamina.diagnostics import error_at
 from lamina.dialects.loop import arith, memref
@@ -69,8 +70,9 @@ class TilePass(LaminaPass):
       one iteration needs (`memref.alloca`); one that is dynamic or above 64 KiB stays a whole buffer, the destination
       where the last stage computes that from it.
     - Elementwise stages over contiguous buffers run over one long axis in blocks instead.
-    - A result of these two that is larger than half of the last cache, or 16 MiB, is computed in a scratch buffer,
-      block by block, and copied past the caches (`memref.copy` with `lamina.streamed`).
+    - `rows` with `block`: blocks of that axis, for a stage of its own.
+    - A result of these three that is larger than half of the last cache, or 16 MiB, is computed in a scratch buffer,
+      piece by piece, and copied past the caches (`memref.copy` with `lamina.streamed`).
     - `blocked`: all stages with the same schedule go into one loop over blocks of that axis, products included.
     - `transpose`: the axes of `merge` become one; rows and columns in blocks, all others one by one. Along the axes of
       `lines` blocks begin where lines of memory do: the first one is longer, the last one shorter. A large result is
@@ -100,7 +102,7 @@ def tile_function(function: func.FuncOp, threshold: int | None = None) -> None:
         elif group.schedule.kind == "transpose":
             tile_transpose(merge_axes(group, constants), constants, threshold)
         elif group.schedule.kind == "contraction" or group.schedule.block:
-            tile_contraction(group, constants)
+            tile_contraction(group, constants, threshold=threshold)
         elif not collapse_elementwise(group, constants, threshold):
             tile_rows(group, constants, threshold)
     if groups:
@@ -258,8 +260,14 @@ def tile_transpose(group: Group, constants: Constants, threshold: int | None) ->
     tile_contraction(group, constants, shifts)
 
 
-def tile_contraction(group: Group, constants: Constants, shifts: Mapping[str, Index] | None = None) -> None:
-    """One parallel loop over batch axes, panels of columns and blocks of rows."""
+def tile_contraction(
+    group: Group,
+    constants: Constants,
+    shifts: Mapping[str, Index] | None = None,
+    threshold: int | None = None,
+) -> None:
+    """One parallel loop over batch axes, panels of columns and blocks of rows; a block of rows that change places is
+    streamed where the result has more than `threshold` bytes."""
     emitter = Emitter.ahead_of(group.ops[-1], constants)
     schedule, shifts = group.schedule, shifts or {}
     cuts: list[_Cut] = []
@@ -273,9 +281,12 @@ def tile_contraction(group: Group, constants: Constants, shifts: Mapping[str, In
     if not cuts:
         return
 
+    pieces = _streamed_pieces(group, cuts, threshold)
+
     def body(inner: Emitter, positions: Sequence[SSAValue]) -> None:
         cut_parts = {cut.axis: cut.part(inner, position) for cut, position in zip(cuts, positions, strict=True)}
-        views = Views()
+        scratch = {piece.buffer: piece.scratch(inner) for piece in pieces}
+        views = Views(scratch)
         for op in group.ops:
             names = group.names[op]
             parts = {names.index(axis): part for axis, part in cut_parts.items() if axis in names}
@@ -284,9 +295,50 @@ def tile_contraction(group: Group, constants: Constants, shifts: Mapping[str, In
                 copy.attributes[SCHEDULE] = _remaining_schedule(copy.attributes[SCHEDULE], whole)
             else:
                 copy.attributes.pop(SCHEDULE, None)
+        for piece in pieces:
+            copy_streamed(inner, scratch[piece.buffer], piece.place(inner, cut_parts))
 
     emitter.forall([cut.size for cut in cuts], [cut.step for cut in cuts], body, _loop_attributes(schedule))
     _finish(group)
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """What one iteration writes of a large result: the axis that each of the buffer's is over, and how much of it."""
+
+    buffer: SSAValue
+    axes: Sequence[str]
+    sizes: Sequence[int]
+    dropped: Sequence[int]
+
+    def scratch(self, emitter: Emitter) -> SSAValue:
+        """A buffer for it."""
+        shape = [size for axis, size in enumerate(self.sizes) if axis not in self.dropped]
+        return emitter.value(memref.AllocaOp.get(memref_type(self.buffer).get_element_type(), ALIGNMENT, shape))
+
+    def place(self, emitter: Emitter, parts: Mapping[str, Part]) -> SSAValue:
+        """Where it belongs."""
+        offsets = [parts[axis].offset if axis in parts else 0 for axis in self.axes]
+        return emitter.subview(self.buffer, offsets, self.sizes, self.dropped)
+
+
+def _streamed_pieces(group: Group, cuts: Sequence[_Cut], threshold: int | None) -> list[_Piece]:
+    """The large result of an op of rows, if all of its pieces have one static size and are long enough."""
+    if group.schedule.kind != "rows" or len(group.ops) > 1:
+        return []
+    op, names = group.ops[0], group.names[group.ops[0]]
+    by_axis = {cut.axis: cut for cut in cuts}
+    found: list[_Piece] = []
+    for buffer in streamed_destinations(group, threshold):
+        dims = [result.position for result in maps_of(op)[-1].results if isinstance(result, AffineDimExpr)]
+        axes, whole = [names[dim] for dim in dims], memref_type(buffer).get_shape()
+        sizes = [by_axis[axis].step if axis in by_axis else size for axis, size in zip(axes, whole, strict=True)]
+        dropped = [position for position, axis in enumerate(axes) if axis in by_axis and by_axis[axis].drops]
+        nbytes = prod(sizes) * element_bytes(memref_type(buffer).get_element_type())
+        even = all(size % step == 0 for size, step in zip(whole, sizes, strict=True))
+        if even and LEAST_BLOCK_BYTES <= nbytes <= MAX_TEMPORARY_BYTES:
+            found.append(_Piece(buffer, axes, sizes, dropped))
+    return found
 
 
 DONE_BY_TILE = ("parallel", "grain", "merge")

@@ -36,6 +36,7 @@ class AssignSchedulesPass(LaminaPass):
       holds.
     - Elementwise kernels with operands in different orders, transposes among them: `transpose`.
     - A vector and a large matrix that is not packed: `rows` over blocks of columns, or of rows.
+    - Short rows that change places: `rows` in blocks of some that are neighbors in the result.
     - All others: `rows`. Stages that follow each other and depend on each other row by row get the same `parallel`
       axes, and so one parallel loop; `grain` is the number of rows that make one piece of work.
 

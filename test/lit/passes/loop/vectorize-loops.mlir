@@ -204,3 +204,69 @@ module attributes {lamina.target = {vector_bits = 512 : i64}} {
     func.return
   }
 }
+
+// -----
+
+// Registers of a whole line: a masked vector up to the first line of what is written, whole vectors, a masked one.
+// CHECK-LABEL: func.func @from_line_to_line
+// CHECK:         %[[FIRST:.*]] = arith.divui
+// CHECK-NEXT:    %[[MASK:.*]] = vector.create_mask %[[FIRST]] : vector<16xi1>
+// CHECK:         vector.transfer_write %{{.*}}, %{{.*}}[%{{.*}}], %[[MASK]]
+// CHECK:         vector.transfer_read %{{.*}}[%[[FIRST]]]{{.*}} vector<48xf32>
+// CHECK:         vector.transfer_write %{{.*}}, %{{.*}}[%[[FIRST]]] {in_bounds = [true]} : vector<48xf32>
+// CHECK:         %[[REST:.*]] = vector.create_mask %{{.*}} : vector<16xi1>
+// CHECK:         vector.transfer_write %{{.*}}, %{{.*}}[%{{.*}}], %[[REST]]
+// CHECK-NOT:     memref.store
+//
+// A sum begins at the line in which its first element lies, and keeps the order of each lane.
+// CHECK-LABEL: func.func @sum_from_line_to_line
+// CHECK:         arith.xori %{{.*}}, %{{.*}} : vector<64xi1>
+// CHECK:         %[[SUMS:.*]] = scf.for
+// CHECK:           arith.addf %{{[^ ]*}}, %{{[^ ]*}} : vector<64xf32>
+// CHECK:         arith.select %{{.*}}, %{{.*}}, %[[SUMS]] : vector<64xi1>, vector<64xf32>
+// CHECK:         vector.reduction <add>, %{{.*}} fastmath<reassoc> : vector<64xf32> into f32
+//
+// What is short, and buffers of our own, stay.
+// CHECK-LABEL: func.func @short
+// CHECK-NOT:     vector.transfer
+module attributes {lamina.target = {vector_bits = 512 : i64}} {
+  func.func @from_line_to_line(%x: memref<64xf32>, %y: memref<64xf32>) {
+    %c0 = arith.constant 0 : index
+    %c1 = arith.constant 1 : index
+    %c64 = arith.constant 64 : index
+    scf.for %i = %c0 to %c64 step %c1 {
+      %v = memref.load %x[%i] : memref<64xf32>
+      memref.store %v, %y[%i] : memref<64xf32>
+    }
+    func.return
+  }
+  func.func @sum_from_line_to_line(%x: memref<1024xf32>, %y: memref<f32>) {
+    %c0 = arith.constant 0 : index
+    %c1 = arith.constant 1 : index
+    %c1024 = arith.constant 1024 : index
+    %zero = arith.constant 0.0 : f32
+    %sum = scf.for %i = %c0 to %c1024 step %c1 iter_args(%s = %zero) -> (f32) {
+      %v = memref.load %x[%i] : memref<1024xf32>
+      %n = arith.addf %s, %v fastmath<reassoc> : f32
+      scf.yield %n : f32
+    }
+    memref.store %sum, %y[] : memref<f32>
+    func.return
+  }
+  func.func @short(%x: memref<64xf32>, %y: memref<64xf32>) {
+    %c0 = arith.constant 0 : index
+    %c1 = arith.constant 1 : index
+    %c48 = arith.constant 48 : index
+    %c64 = arith.constant 64 : index
+    %own = memref.alloca() {alignment = 64 : i64} : memref<64xf32>
+    scf.for %i = %c0 to %c64 step %c1 {
+      %v = memref.load %x[%i] : memref<64xf32>
+      memref.store %v, %own[%i] : memref<64xf32>
+    }
+    scf.for %i = %c0 to %c48 step %c1 {
+      %v = memref.load %own[%i] : memref<64xf32>
+      memref.store %v, %y[%i] : memref<64xf32>
+    }
+    func.return
+  }
+}

@@ -173,6 +173,22 @@ func.func private @image(%x: tensor<1x3x32x32xf32>) -> tensor<1x32x32x3xf32> att
   func.return %0 : tensor<1x32x32x3xf32>
 }
 
+// Rows that change places: pieces of some that are neighbors in the result, in the operand's order.
+// CHECK-LABEL: func.func private @heads
+// CHECK:       lamina.schedule = {kind = "rows", block = {i2 = 32 : i64}, parallel = ["i0", "i2", "i1"], grain = 8 : i64}
+func.func private @heads(%x: tensor<1x128x16x64xf32>) -> tensor<1x16x128x64xf32> attributes {lamina.kernel} {
+  %0 = graph.transpose %x, [0, 2, 1, 3] : tensor<1x128x16x64xf32> -> tensor<1x16x128x64xf32>
+  func.return %0 : tensor<1x16x128x64xf32>
+}
+
+// A row that is long enough is a piece.
+// CHECK-LABEL: func.func private @long_heads
+// CHECK:       lamina.schedule = {kind = "rows", parallel = ["i0", "i1"]
+func.func private @long_heads(%x: tensor<128x16x2048xf32>) -> tensor<16x128x2048xf32> attributes {lamina.kernel} {
+  %0 = graph.transpose %x, [1, 0, 2] : tensor<128x16x2048xf32> -> tensor<16x128x2048xf32>
+  func.return %0 : tensor<16x128x2048xf32>
+}
+
 // A row of two elements would be too short: a row is the last two axes.
 // CHECK-LABEL: func.func private @repeated
 // CHECK:       lamina.schedule = {kind = "rows", parallel = ["i0", "i1", "i2"], grain
