@@ -40,8 +40,8 @@ multiply-add: in cycles of a core with two multiply-adds a cycle. Measured (512 
 and 6x4 nearly the same, 4 % less for a multiply-add than 8x2."""
 
 REST_CYCLES = 3
-"""What a rest of rows or columns counts besides: it is code of its own, which the few rows of a block of attention do not
-make up for (32 rows by 64 columns as 6x4 and a rest of 2 took 1.07 times what 8x2 took)."""
+"""What a rest of rows or columns counts besides: it is code of its own, which the few rows of a block of attention do
+not make up for (32 rows by 64 columns as 6x4 and a rest of 2 took 1.07 times what 8x2 took)."""
 
 
 def target_vector_bits(module: ModuleOp) -> int:
