@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -85,6 +88,42 @@ def test_every_vector_width(bits, causal):
     case.check(lamina.compile(case.module, threads=2, cache=False, target={"vector_bits": bits}))
 
 
+def scheduled(case, **target):
+    """The text of a case with its schedules, for a CPU with the given caches."""
+    context = api.make_context()
+    fields = {"vector_bits": 512, "l1": 2**20, "l2": 2**30} | target
+    case.module.attributes["lamina.target"] = replace(host_description(), **fields).attribute()
+    pipelines.run_phases(case.module, context, to="tensor")
+    return api.module_text(case.module)
+
+
+@pytest.mark.parametrize(
+    ("queries", "first_cache", "causal", "block"),
+    [(512, 48, None, 64), (512, 32, None, 32), (512, 48, "start", 32), (197, 48, None, 32), (144, 48, None, 48)],
+)
+def test_blocks_of_queries_stay_in_the_first_cache_and_leave_little_of_the_last_one_empty(
+    queries, first_cache, causal, block
+):
+    text = scheduled(Case((1, 2, 2, queries, queries, 64, 64), causal=causal), l1=first_cache * 1024)
+    assert set(re.findall(r'blocked = "m", block = \{m = (\d+) : i64', text)) == {str(block)}
+    assert re.findall(r"block = \{m = \d+ : i64, n = (\d+) : i64", text) == ["64"]
+
+
+@pytest.mark.parametrize("causal", [None, "end"])
+@pytest.mark.parametrize("copied", [False, True])
+def test_scattered_keys_and_values_are_copied_where_the_second_cache_does_not_hold_them(copied, causal):
+    case = Case((2, 4, 2, 256, 130, 16, 24), tokens_first=(0, 1, 2, 3), causal=causal)
+    cache = 2 * 130 * (16 + 24) * 4 - copied
+    target = {"l2": cache}
+    case.check(lamina.compile(case.module, threads=2, cache=False, target=target))
+    assert ("tensor<2x2x130x24xf32>" in scheduled(case, l2=cache)) == copied
+
+
+def test_few_queries_read_scattered_keys_in_place():
+    case = Case((1, 2, 2, 256, 130, 16, 24), tokens_first=(1, 2))
+    assert "tensor<1x2x130x24xf32>" not in scheduled(case, l2=1)
+
+
 def test_long_sequences_take_scratch_from_the_allocator():
     case = Case((1, 2, 2, 130, 700, 16, 16), tokens_first=(0, 1, 2, 3), causal="end", symbolic=True)
     case.check(lamina.compile(case.module, threads=2, cache=False))
@@ -121,4 +160,4 @@ def test_one_kernel_that_mlir_accepts(symbolic):
     # With a symbolic number of queries there are those for one query besides.
     assert (len(kernels) > 1) == symbolic
     assert "attention" in {op.sym_name.data for op in kernels}
-    assert all(sum(1 for _ in kernel.walk()) <= 400 for kernel in kernels)
+    assert all(sum(1 for _ in kernel.walk()) <= 450 for kernel in kernels)

@@ -25,6 +25,7 @@ from lamina.lowering.graph_to_linalg.body import Body
 from lamina.lowering.graph_to_linalg.emitter import element_type_of, tensor_type
 from lamina.lowering.graph_to_linalg.indexing import ZERO, Indices, Linear, dim_index
 from lamina.lowering.graph_to_linalg.spaces import Axis
+from lamina.passes.caches import cache_bytes
 from lamina.passes.hardware.expand_math import NON_POSITIVE
 
 if TYPE_CHECKING:
@@ -35,6 +36,11 @@ BLOCKS = "lamina.blocks"
 
 HEAD, MEMBER, ROW, COLUMN, FEATURE, OUTPUT = "h", "g", "m", "n", "d", "e"
 """Axes: key heads, query heads of one key head, queries, keys, features, features of the values."""
+
+COPYING_QUERIES = 512
+"""Queries of one key head that repay a copy of its keys and values: it takes as long as products with 20 to 30."""
+
+ELEMENT_BYTES = 4
 
 Build = Callable[[Body, Sequence[SSAValue], "Place"], SSAValue]
 
@@ -81,9 +87,12 @@ class _Attention:
         self.narrow = element_type_of(op.query)
         self.type = accumulation_type(self.narrow)
         """Of all that is between the operands and the result."""
+        self.copies: dict[int, SSAValue] = {}
+        """Keys and values, heads first, where they are copied."""
 
     def lower(self) -> SSAValue:
         mask = self._transposed_mask()
+        self.copies = {which: self._heads_first(which) for which in (KEY, VALUE) if self._is_scattered(which)}
         query = self._packed_query()
         scores = self._scores(query)
         if mask is not None:
@@ -180,6 +189,42 @@ class _Attention:
         indices: Indices = tuple(dim_index(axis) for axis in range(rank))
         return generic(self.function, axes, [Output(output, dims)], lambda body, outputs: [body.read(mask, indices)])[0]
 
+    def _is_scattered(self, which: int) -> bool:
+        """Whether the rows of one head lie so far apart that the second cache does not keep them.
+
+        With tokens first they are as far apart as all heads are wide, and share a few sets of the caches. Where the
+        keys and values of all heads do not fit the second cache, those of one head come from beyond it for every block
+        of queries; many queries repay a copy, heads first (one thread, 2 MiB: 8 heads, 1024 keys 26 and 16 ms, 4 heads,
+        2048 keys 50 and 32; 12 heads, 512 keys about even).
+        """
+        cache = cache_bytes(self.op, "l2")
+        if cache is None or not self.op.has_tokens_first(which) or is_for_gpu(self.op):
+            return False
+        heads, keys, queries, *widths = (self.sizes[name] for name in (HEAD, COLUMN, ROW, FEATURE, OUTPUT))
+        if not isinstance(heads, int) or not isinstance(keys, int) or not isinstance(queries, int):
+            return False
+        elements = heads * keys * sum(width for width in widths if isinstance(width, int))
+        return heads > 1 and queries * self.group >= COPYING_QUERIES and elements * ELEMENT_BYTES > cache
+
+    def _heads_first(self, which: int) -> SSAValue:
+        """A copy of the keys or the values with the tokens of a head next to each other."""
+        feature = FEATURE if which == KEY else OUTPUT
+        axes = (*self.batch, HEAD, COLUMN, feature)
+
+        def build(body: Body, outputs: Sequence[SSAValue], place: Place) -> SSAValue:
+            return self._read(body, self.op.operands[which], self._operand(which, place, COLUMN, feature))
+
+        # In the order of what is read: pages are gone through once.
+        names = (*self.batch, COLUMN, HEAD, feature)
+        return self._stage(names, self._temporary(axes), lambda place: place.at(axes), build, blocks=False)
+
+    def _element(self, body: Body, which: int, place: Place, feature: str) -> SSAValue:
+        """An element of the keys or the values, widened."""
+        copy = self.copies.get(which)
+        if copy is not None:
+            return body.inputs.argument(copy, place.at((*self.batch, HEAD, COLUMN, feature)))
+        return self._read(body, self.op.operands[which], self._operand(which, place, COLUMN, feature))
+
     def _packed_query(self) -> SSAValue:
         """scale · query, with the queries innermost."""
         axes = (*self.outer, FEATURE, ROW)
@@ -198,7 +243,7 @@ class _Attention:
         axes = (*self.outer, COLUMN, ROW)
 
         def build(body: Body, outputs: Sequence[SSAValue], place: Place) -> SSAValue:
-            key = self._read(body, self.op.key, self._operand(KEY, place, COLUMN, FEATURE))
+            key = self._element(body, KEY, place, FEATURE)
             return self._multiply_add(
                 body, outputs[0], key, body.inputs.argument(query, place.at((*self.outer, FEATURE, ROW)))
             )
@@ -292,7 +337,7 @@ class _Attention:
 
         def mixed(body: Body, outputs: Sequence[SSAValue], place: Place) -> SSAValue:
             weight = body.inputs.argument(weights, place.at(axes))
-            value = self._read(body, self.op.value, self._operand(VALUE, place, COLUMN, OUTPUT))
+            value = self._element(body, VALUE, place, OUTPUT)
             return self._multiply_add(body, outputs[0], weight, value)
 
         mixture = self._stage(

@@ -234,17 +234,29 @@ def _is_column(transfer: Transfer) -> bool:
     )
 
 
+def _is_left_factor(op: Operation) -> bool:
+    """Whether a vector is read for nothing but the rows of outer products: each of its lanes alone is broadcast.
+
+    Scalars are broadcast as they are loaded; of a vector of 6 lanes LLVM loads the last two at once and broadcasts them
+    by shuffles, which take turns with the multiply-adds, and spills a register.
+    """
+    uses = list(op.results[0].uses)
+    return bool(uses) and all(use.operation.name == "vector.outerproduct" and use.index == 0 for use in uses)
+
+
 def transfer_read_producer(printer: FunctionPrinter, op: Operation) -> PartProducer | None:
     """How to print one part of a `transfer_read`, or None for a column of scalars."""
     transfer, padding = _transfer(printer, op, op.results[0])
     if _is_column(transfer) or padding is None:
+        return None
+    if transfer.mask is None and all(transfer.in_bounds) and _is_left_factor(op):
         return None
     operand = printer.text(padding)
     return lambda part: read_part(transfer, part, printer.splat(transfer.layout.types[part], operand))
 
 
 def transfer_read(printer: FunctionPrinter, op: Operation) -> None:
-    """A strided column, kept as scalars."""
+    """A column, kept as scalars."""
     transfer, _ = _transfer(printer, op, op.results[0])
     element = transfer.layout.element
     printer.set_elements(

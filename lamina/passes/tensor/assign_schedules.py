@@ -11,6 +11,7 @@ from xdsl.dialects.builtin import ModuleOp
 
 from lamina.dialects.tensor import linalg
 from lamina.passes.base import LaminaPass
+from lamina.passes.caches import cache_bytes
 from lamina.passes.registers import target_vector_bits
 from lamina.passes.tensor.schedules.blocks import block_schedule
 from lamina.passes.tensor.schedules.contraction import contraction_schedule
@@ -48,21 +49,21 @@ class AssignSchedulesPass(LaminaPass):
     ensures: ClassVar[frozenset[str]] = frozenset({"scheduled"})
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        vector_bits = target_vector_bits(op)
+        vector_bits, first_cache = target_vector_bits(op), cache_bytes(op, "l1")
         for function in op.ops:
             if isinstance(function, func.FuncOp) and function.body.blocks:
-                assign_schedules(function, vector_bits)
+                assign_schedules(function, vector_bits, first_cache)
 
 
-def assign_schedules(function: func.FuncOp, vector_bits: int) -> None:
-    """Write the schedules of one function."""
+def assign_schedules(function: func.FuncOp, vector_bits: int, first_cache: int | None) -> None:
+    """Write the schedules of one function; `first_cache`: its bytes, where they are known."""
     run: list[StageView] = []
     for op in function.body.block.ops:
         if not isinstance(op, linalg.GenericOp):
             continue
         stage = StageView(op)
         schedule = (
-            block_schedule(stage, vector_bits)
+            block_schedule(stage, vector_bits, first_cache)
             or depthwise_schedule(stage, vector_bits)
             or groups_schedule(stage, vector_bits)
             or vector_product_schedule(stage)

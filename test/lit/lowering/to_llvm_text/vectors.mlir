@@ -9,6 +9,13 @@
 // CHECK-NOT:     insertvalue
 // CHECK:         ret void
 
+// A left factor is read number by number, each to be broadcast, wherever they lie.
+// CHECK-LABEL: define internal void @function.rows
+// CHECK-NOT:     load <
+// CHECK-COUNT-6: load float, ptr
+// CHECK:         load <16 x float>
+// CHECK:         ret void
+
 // Chains of elementwise ops go part by part.
 // CHECK-LABEL: define internal void @function.chain
 // CHECK:         load <16 x float>
@@ -43,6 +50,15 @@ module attributes {lamina.target = {vector_bits = 512 : i64}} {
       scf.yield %next : vector<2x32xf32>
     }
     vector.transfer_write %sum, %c[%c0, %c0] {in_bounds = [true, true]} : vector<2x32xf32>, memref<2x32xf32>
+    func.return
+  }
+  func.func private @rows(%a: memref<6xf32>, %b: memref<16xf32>, %c: memref<6x16xf32>) {
+    %c0 = arith.constant 0 : index
+    %z = arith.constant 0.0 : f32
+    %column = vector.transfer_read %a[%c0], %z {in_bounds = [true]} : memref<6xf32>, vector<6xf32>
+    %row = vector.transfer_read %b[%c0], %z {in_bounds = [true]} : memref<16xf32>, vector<16xf32>
+    %product = vector.outerproduct %column, %row : vector<6xf32>, vector<16xf32>
+    vector.transfer_write %product, %c[%c0, %c0] {in_bounds = [true, true]} : vector<6x16xf32>, memref<6x16xf32>
     func.return
   }
   func.func private @chain(%x: memref<32xf32>) {
