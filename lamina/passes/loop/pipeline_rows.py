@@ -8,11 +8,12 @@ from typing import ClassVar, Final
 
 from xdsl.context import Context
 from xdsl.dialects import func
-from xdsl.dialects.builtin import DictionaryAttr, IntegerAttr, ModuleOp, StringAttr, UnitAttr, f32, i64
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp, StringAttr, UnitAttr, f32, i64
 from xdsl.ir import Block, BlockArgument, Operation, SSAValue
 
 from lamina.dialects.loop import arith, memref, scf
 from lamina.passes.base import LaminaPass
+from lamina.passes.caches import cache_bytes
 from lamina.passes.loop.cleanup import erase_dead_ops
 from lamina.passes.loop.emitter import INDEX, Constants, Emitter, Index, known_index, memref_type, strides_of
 from lamina.passes.loop.fuse_loops import root_of
@@ -82,7 +83,7 @@ class PipelineRowsPass(LaminaPass):
             if not may_be_vectors(function, bits // 32):
                 continue
             for forall in [each for each in function.body.block.ops if isinstance(each, scf.ForallOp)]:
-                rows = _read(forall, _first_cache(op))
+                rows = _read(forall, cache_bytes(op, "l1") or 0)
                 if rows is not None:
                     _Writer(rows, Constants(function.body.block)).rewrite()
                     erase_dead_ops(function.body.block)
@@ -113,13 +114,6 @@ class _Rows:
 
 
 # ---- what is there
-
-
-def _first_cache(module: ModuleOp) -> int:
-    """Its bytes; 0 where the target does not say."""
-    target = module.attributes.get(TARGET)
-    size = target.data.get("l1") if isinstance(target, DictionaryAttr) else None
-    return size.value.data if isinstance(size, IntegerAttr) else 0
 
 
 def _read(forall: scf.ForallOp, first_cache: int) -> _Rows | None:

@@ -11,8 +11,6 @@ from math import prod
 
 from xdsl.dialects.builtin import (
     DYNAMIC_INDEX,
-    DictionaryAttr,
-    IntegerAttr,
     ModuleOp,
     NoneAttr,
     UnitAttr,
@@ -22,11 +20,11 @@ from xdsl.ir.affine import AffineDimExpr, AffineMap
 
 from lamina.dialects.loop import memref
 from lamina.dialects.tensor import linalg
+from lamina.passes.caches import cache_bytes
 from lamina.passes.loop.emitter import Emitter, memref_type
 from lamina.passes.loop.plan_arena import element_bytes
 from lamina.passes.loop.stages import Group, captured_buffers
 from lamina.passes.loop.structured import StructuredOp, body_block, iterators_of, maps_of
-from lamina.passes.registers import TARGET
 
 STREAMED = "lamina.streamed"
 """On `memref.copy`: the stores are to go past the caches; `LINES`: the target is whole lines, of static size. On
@@ -54,20 +52,13 @@ the same buffers, stored through the caches / past them, GB/s: 4 MiB 28 / 28, 16
 
 def streaming_threshold(module: ModuleOp | None) -> int | None:
     """The bytes from which on a result is streamed; None where the target does not say how large its caches are."""
-    size = _last_cache(module)
-    return min(size, CACHE_BYTES) // CACHE_SHARE if size > 0 else None
+    size = cache_bytes(module, "l3") if module is not None else None
+    return None if size is None else min(size, CACHE_BYTES) // CACHE_SHARE
 
 
-def memory_is_far(module: ModuleOp | None) -> bool:
+def memory_is_far(module: ModuleOp) -> bool:
     """Whether memory is behind a cache of many cores: what a core fetches ahead by itself comes late."""
-    return _last_cache(module) > CACHE_BYTES
-
-
-def _last_cache(module: ModuleOp | None) -> int:
-    """Its bytes; 0 where the target does not say."""
-    target = module.attributes.get(TARGET) if module is not None else None
-    size = target.data.get("l3") if isinstance(target, DictionaryAttr) else None
-    return size.value.data if isinstance(size, IntegerAttr) else 0
+    return (cache_bytes(module, "l3") or 0) > CACHE_BYTES
 
 
 def streamed_destinations(group: Group, threshold: int | None) -> dict[SSAValue, list[int]]:
