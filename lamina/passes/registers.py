@@ -100,7 +100,7 @@ def _cycles_of_rows(rows: int, count: int, vectors: int) -> float:
 
 def _block_vectors(columns: int | None, vector_bits: int, rows: int | None) -> int:
     """The vectors of columns of a block with which a product takes the fewest cycles; `columns` counts vectors."""
-    if columns is None:
+    if not columns or rows == 0:
         return max(ROWS_BY_COLUMN_VECTORS[vector_bits])
 
     def cycles(vectors: int) -> float:

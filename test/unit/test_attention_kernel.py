@@ -129,6 +129,17 @@ def test_long_sequences_take_scratch_from_the_allocator():
     case.check(lamina.compile(case.module, threads=2, cache=False))
 
 
+@pytest.mark.parametrize("far", [-79.0, -81.0, -88.0, -103.0, -1e4, -np.inf])
+def test_scores_far_below_the_largest(far):
+    """Weights there may be 0 and may be computed: neither is seen in the sum."""
+    case = Case((1, 2, 2, 64, 130, 16, 24), mask=("b", 1, 1, "s"))
+    inputs = case.inputs()
+    inputs[3][:] = np.where(np.arange(130) < 100, 0, far)
+    (expected,) = evaluate(case.module, inputs, api.make_context().resources)
+    (result,) = lamina.compile(case.module, cache=False).call(inputs)
+    np.testing.assert_allclose(result, expected, rtol=2e-5, atol=2e-6)
+
+
 def test_queries_without_keys_are_nan():
     case = Case((1, 1, 1, 20, 10, 8, 8), causal="end")
     (result,) = lamina.compile(case.module, cache=False).call(case.inputs())

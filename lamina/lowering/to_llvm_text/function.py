@@ -257,15 +257,16 @@ class FunctionPrinter:
             stride = self.multiply(stride, size)
         return tuple(reversed(strides))
 
-    def offset_pointer(self, pointer: str, offset: Scalar, element: str) -> str:
-        """`pointer` moved by a number of elements."""
+    def offset_pointer(self, pointer: str, offset: Scalar, element: str, *, inbounds: bool = True) -> str:
+        """`pointer` moved by a number of elements; `inbounds`: it stays within its buffer, or at the end of that."""
         if offset == 0:
             return pointer
+        move = "getelementptr inbounds" if inbounds else "getelementptr"
         if isinstance(offset, int):
-            return self.reused(f"getelementptr inbounds i8, ptr {pointer}, i64 {offset * element_bytes(element)}")
-        return self.reused(f"getelementptr inbounds {memory_text(element)}, ptr {pointer}, i64 {offset}")
+            return self.reused(f"{move} i8, ptr {pointer}, i64 {offset * element_bytes(element)}")
+        return self.reused(f"{move} {memory_text(element)}, ptr {pointer}, i64 {offset}")
 
-    def element_address(self, buffer: Buffer, indices: Sequence[Scalar]) -> tuple[str, int]:
+    def element_address(self, buffer: Buffer, indices: Sequence[Scalar], *, inbounds: bool = True) -> tuple[str, int]:
         """The address of an element as a pointer and a number of elements beyond it."""
         pointer, offset = buffer.pointer, buffer.offset
         for index, stride in zip(indices, buffer.strides, strict=True):
@@ -273,7 +274,7 @@ class FunctionPrinter:
             if isinstance(step, int):
                 offset += step
             else:
-                pointer = self.offset_pointer(pointer, step, buffer.element)
+                pointer = self.offset_pointer(pointer, step, buffer.element, inbounds=inbounds)
         return pointer, offset
 
     def pointer(self, buffer: Buffer) -> str:

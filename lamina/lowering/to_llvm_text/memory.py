@@ -393,15 +393,8 @@ def prefetch(printer: FunctionPrinter, op: Operation) -> None:
     """`memref.prefetch`; its address may lie behind the buffer, and so is not computed `inbounds`."""
     source, *indices = op.operands
     buffer = printer.buffer(source)
-    pointer, offset = buffer.pointer, buffer.offset
-    for index, stride in zip(indices, buffer.strides, strict=True):
-        step = printer.multiply(printer.scalar(index), stride)
-        if isinstance(step, int):
-            offset += step
-        else:
-            pointer = printer.reused(f"getelementptr {memory_text(buffer.element)}, ptr {pointer}, i64 {step}")
-    if offset:
-        pointer = printer.reused(f"getelementptr {memory_text(buffer.element)}, ptr {pointer}, i64 {offset}")
+    pointer, offset = printer.element_address(buffer, [printer.scalar(index) for index in indices], inbounds=False)
+    pointer = printer.offset_pointer(pointer, offset, buffer.element, inbounds=False)
 
     def flag(name: str) -> int:
         attribute = op.properties.get(name) or op.attributes.get(name)

@@ -92,8 +92,9 @@ def reduce_registers(
 ) -> str:
     """All lanes of several registers, and `start`. A float sum or product keeps its order unless `reassoc` is set.
 
-    With it registers are added by halves, without the flag, as LLVM adds their lanes: from whichever lane on one begins
-    to count, the sum is the same (loops from line to line begin in any).
+    With it registers are added by halves, without the flag, as LLVM for x86 adds the lanes of the last one (the flag
+    leaves that order open; a test holds it): from whichever lane on one begins to count, the sum is the same (loops
+    from line to line begin in any).
     """
     element = element_of(types[0])
     if element in SMALL_FLOATS:

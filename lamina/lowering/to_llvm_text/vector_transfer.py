@@ -43,7 +43,9 @@ class Transfer:
 
     def __post_init__(self) -> None:
         self.strides: list[Scalar] = [0 if axis is None else self.buffer.strides[axis] for axis in self.axes]
-        self.base, self.offset = self.printer.element_address(self.buffer, self.indices)
+        # Lanes that a mask leaves out may lie before the buffer, the first one among them.
+        self.inbounds = self.mask is None
+        self.base, self.offset = self.printer.element_address(self.buffer, self.indices, inbounds=self.inbounds)
 
     @property
     def step(self) -> Scalar:
@@ -65,8 +67,11 @@ class Transfer:
             if isinstance(distance, int):
                 offset += distance
             else:
-                pointer = self.printer.offset_pointer(pointer, distance, self.buffer.element)
-        return self.printer.offset_pointer(pointer, offset, self.buffer.element)
+                pointer = self._moved(pointer, distance)
+        return self._moved(pointer, offset)
+
+    def _moved(self, pointer: str, distance: Scalar) -> str:
+        return self.printer.offset_pointer(pointer, distance, self.buffer.element, inbounds=self.inbounds)
 
     def addresses(self, part: int) -> str:
         """The addresses of all lanes of a part as one vector of pointers."""

@@ -9,7 +9,7 @@ from typing import ClassVar, TypeAlias
 from xdsl.context import Context
 from xdsl.dialects import func, math
 from xdsl.dialects.arith import FastMathFlagsAttr
-from xdsl.dialects.builtin import BFloat16Type, Float16Type, ModuleOp, f32, f64
+from xdsl.dialects.builtin import BFloat16Type, Float16Type, FloatAttr, ModuleOp, f32, f64
 from xdsl.dialects.utils.fast_math import FastMathFlag
 from xdsl.ir import Attribute, Operation
 
@@ -26,6 +26,9 @@ KERNEL = "gpu.func"
 
 NON_POSITIVE = "lamina.non_positive"
 """On `math.exp`: the operand is never above 0 (it may be NaN), so that it need not be kept from overflowing."""
+
+VANISHES = "lamina.vanishes_below"
+"""On such a `math.exp`: a number below which the result may be 0."""
 
 SCALING_FEATURE = "avx512f"
 """The feature of targets with an instruction for x · 2ⁿ."""
@@ -153,7 +156,8 @@ def expand(
         operands = [operand.convert(f32) for operand in operands]
     bounded = isinstance(op, math.ExpOp) and NON_POSITIVE in op.attributes
     if bounded and wide and has_scale(operands[0].value.type):
-        result = exponential.weight(operands[0])
+        lowest = op.attributes.get(VANISHES)
+        result = exponential.weight(operands[0], lowest.value.data if isinstance(lowest, FloatAttr) else None)
     elif wide and op.name in WIDE_RULES and has_scale(operands[0].value.type):
         result = WIDE_RULES[op.name].expansion(operands[0])
     else:

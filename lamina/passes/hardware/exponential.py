@@ -120,15 +120,14 @@ def exp(x: Expression, factor: float = 1.0, *, non_positive: bool = False) -> Ex
     return _scaled_power(shifted, mantissa if factor == 1.0 else mantissa * factor)
 
 
-def weight(x: Expression) -> Expression:
+def weight(x: Expression, lowest: float | None = None) -> Expression:
     """eˣ of f32 vectors for x that is never above 0, as in a softmax: half the operations of `exp`, for `cpu.scale`.
 
     Off by at most 2.2 units of the last place down to -10, by 5 at -80: the weights there are too small to count, and
-    the scores, rounded, are off by more. What rounds to 0 is not computed but chosen: some CPUs take 180 ns for a
-    vector whose scaling underflows (a mask of -10000 for 64 of 512 keys: attention 1.4 × slower).
+    the scores, rounded, are off by more. 0 for x below `lowest`; without it, for what rounds to 0.
     """
     shifter = x.format.shifter
-    vanishes = x.compare("<", EXPONENTIAL[x.format.fraction].low)
+    vanishes = x.compare("<", EXPONENTIAL[x.format.fraction].low if lowest is None else lowest)
     k = x.fma(LOG2_E, shifter) - shifter
     result = k.fma(-LN2, x).polynomial(WEIGHT_POLYNOMIAL).scale(k)
     return vanishes.select(x.constant(0.0), result)

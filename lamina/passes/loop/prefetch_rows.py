@@ -67,7 +67,7 @@ def shares(
     read = {op.memref for loop in loops for op in loop.body.block.ops if isinstance(op, memref.LoadOp)}
     views = [op for op in block.ops if isinstance(op, memref.SubviewOp) and op.result in read]
     rows = [op.result for op in views if _is_row(op, block, least)]
-    if far and len(passes) == 1 and heavy:
+    if rows and far and len(passes) == 1 and heavy:
         return {loop: Ahead(rows, DISTANCE, 1) for loop in inside}
     if len(passes) not in SHARES or not rows:
         return {}

@@ -119,8 +119,10 @@ def _writes_row(loop: scf.ForOp, store: memref.StoreOp) -> bool:
         return False
     width = element_bytes(type_.get_element_type())
     block = loop.body.block
+    *leading, _ = store.indices
     fixed = all(
-        not isinstance(index.owner, Operation) or index.owner.parent_block() is not block for index in store.indices
+        (index.owner.parent_block() if isinstance(index.owner, Operation) else index.owner) is not block
+        for index in leading
     )
     inside = loop.parent_op()
     while inside is not None and not isinstance(inside, scf.ForallOp):

@@ -64,13 +64,12 @@ EXPENSIVE: Final = frozenset({"math.erf", "math.tanh", "math.exp"})
 STRAIGHT: Final = 2
 """Up to so many steps are written one after the other, without a loop."""
 
-ALIGNED: Final = 4
-"""Loops of at least so many vectors begin where a line does. An access that crosses two lines costs two: with registers
-of a whole line each of them does, in arrays that begin anywhere. NumPy's begin 16 bytes behind a line: sums of 512 KiB
-took 7.0 µs there, 4.3 at the start of a line; rows of 256 bytes that change places 22 and 12."""
-
-ALIGNED_SUM: Final = 32
-"""Of loops with sums: their first and last step are masked."""
+ALIGNED_MOVES, ALIGNED, ALIGNED_SUMS = 4, 16, 32
+"""Loops of at least so many vectors begin where a line does: those that only move elements, others, those with sums. An
+access that crosses two lines costs two: with registers of a whole line each of them does, in arrays that begin
+anywhere. NumPy's begin 16 bytes behind a line: sums of 512 KiB took 7.0 µs there, 4.3 at the start of a line; rows of
+256 bytes that change places 22 and 12. But the masked steps at either end cost short rows with arithmetic more than
+that (RMS norm of rows of 64: 22 %)."""
 
 LEAST_BITS: Final = 256
 """Narrower registers have no masks: there LLVM's vectorizer does as well."""
@@ -153,12 +152,12 @@ def _aligned_access(loop: _Loop, lanes: int) -> memref.LoadOp | memref.StoreOp |
     lower, upper = known_index(op.lb), known_index(op.ub)
     if lanes * F32_BYTES != LINE_BYTES or not isinstance(lower, int) or not isinstance(upper, int):
         return None
-    sums = any(isinstance(each, ROUNDED) for each in loop.combined)
-    if (
-        upper - lower < (ALIGNED_SUM if sums else ALIGNED) * lanes
-        or SHORT in op.attributes
-        or INDEPENDENT in op.attributes
-    ):
+    if any(isinstance(each, ROUNDED) for each in loop.combined):
+        least = ALIGNED_SUMS
+    else:
+        moves = all(isinstance(each, memref.LoadOp) for each in block.ops if f32 in (one.type for one in each.results))
+        least = ALIGNED_MOVES if moves else ALIGNED
+    if upper - lower < least * lanes or SHORT in op.attributes or INDEPENDENT in op.attributes:
         return None
     stores = [each for each in block.ops if isinstance(each, memref.StoreOp)]
     if any(STREAMED in store.attributes for store in stores):

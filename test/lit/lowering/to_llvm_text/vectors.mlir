@@ -35,6 +35,11 @@
 // CHECK:         load <4 x i8>
 // CHECK:         icmp ne <4 x i8>
 
+// Lanes that are left out may lie before the buffer: their address is not said to be within.
+// CHECK-LABEL: define internal void @function.before
+// CHECK:         getelementptr float, ptr
+// CHECK:         call <16 x float> @llvm.masked.load.v16f32.p0
+
 module attributes {lamina.target = {vector_bits = 512 : i64}} {
   func.func private @contraction(%a: memref<2x8xf32>, %b: memref<8x32xf32>, %c: memref<2x32xf32>) {
     %c0 = arith.constant 0 : index
@@ -82,6 +87,14 @@ module attributes {lamina.target = {vector_bits = 512 : i64}} {
     vector.transfer_write %v, %x[%c0], %some {in_bounds = [true]} : vector<16xf32>, memref<?xf32>
     %g = vector.transfer_read %f[%c0], %false {in_bounds = [true]} : memref<20xi1>, vector<20xi1>
     vector.transfer_write %g, %f[%c0] {in_bounds = [true]} : vector<20xi1>, memref<20xi1>
+    func.return
+  }
+  func.func private @before(%n: index, %x: memref<?xf32>) {
+    %c2 = arith.constant 2 : index
+    %z = arith.constant 0.0 : f32
+    %some = vector.create_mask %c2 : vector<16xi1>
+    %v = vector.transfer_read %x[%n], %z, %some {in_bounds = [true]} : memref<?xf32>, vector<16xf32>
+    vector.transfer_write %v, %x[%n] {in_bounds = [true]} : vector<16xf32>, memref<?xf32>
     func.return
   }
 }

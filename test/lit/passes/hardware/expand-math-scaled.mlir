@@ -45,6 +45,7 @@ builtin.module attributes {lamina.target = {features = "+avx2,+avx512f", vector_
   // CHECK-LABEL: func.func @weights
   func.func @weights(%x: vector<4x32xf32>, %y: vector<8xf32>) -> (vector<4x32xf32>, vector<8xf32>) {
     // CHECK-NOT: arith.maximumf
+    // CHECK: [[LOWEST:%.*]] = arith.constant dense<-8.000000e+01> : vector<4x32xf32>
     // CHECK: [[VANISHES:%.*]] = arith.cmpf olt
     // CHECK-NEXT: [[S:%.*]] = math.fma
     // CHECK-NEXT: [[K:%.*]] = arith.subf [[S]],
@@ -52,9 +53,11 @@ builtin.module attributes {lamina.target = {features = "+avx2,+avx512f", vector_
     // CHECK-NEXT: [[POWER:%.*]] = cpu.scale %{{.*}}, [[K]] : vector<4x32xf32>
     // CHECK-NEXT: arith.select [[VANISHES]], %{{.*}}, [[POWER]]
     %v = math.exp %x {lamina.non_positive} : vector<4x32xf32>
+    // CHECK: arith.cmpf olt, %v, [[LOWEST]] : vector<4x32xf32>
+    %u = math.exp %v {lamina.non_positive, lamina.vanishes_below = -80.0 : f64} : vector<4x32xf32>
     // CHECK: arith.maximumf
     // CHECK: cpu.ldexp %{{.*}} : vector<8xf32>, vector<8xi32>
     %w = math.exp %y {lamina.non_positive} : vector<8xf32>
-    func.return %v, %w : vector<4x32xf32>, vector<8xf32>
+    func.return %u, %w : vector<4x32xf32>, vector<8xf32>
   }
 }
