@@ -43,6 +43,11 @@ REST_CYCLES = 3
 """What a rest of rows or columns counts besides: it is code of its own, which the few rows of a block of attention do
 not make up for (32 rows by 64 columns as 6x4 and a rest of 2 took 1.07 times what 8x2 took)."""
 
+PANEL_EFFICIENCY: Mapping[int, Mapping[int, float]] = {256: {2: 1.0, 1: 0.9}, 128: {2: 1.0, 1: 0.9}}
+"""What part of the peak blocks of so many vectors of columns reach, where registers are too few for a choice: they have
+the most rows (256 bits, 3x3 of 512 features on 7x7 positions: 4x16 and a rest of 3 rows, or 7x8, take 1.15 times what
+6x16 and a rest of one take; 128x768x768 in 4x16 takes 1.15 times what 6x16 takes)."""
+
 
 def target_vector_bits(module: ModuleOp) -> int:
     """The width of the target's vectors that schedules count on: 128, 256 or 512."""
@@ -79,8 +84,8 @@ def block_rows(rows: int | None, vectors: int, vector_bits: int) -> int:
     most = ROWS_BY_COLUMN_VECTORS[vector_bits][vectors]
     if rows is None:
         return most
-    if rows < most:
-        return max(rows, 1)
+    if rows < most or vector_bits in PANEL_EFFICIENCY:
+        return max(min(rows, most), 1)
     return min(
         range(most, most // 2, -1),
         key=lambda count: (round(_cycles_of_rows(rows, count, vectors), 3), -count),
@@ -102,6 +107,8 @@ def _block_vectors(columns: int | None, vector_bits: int, rows: int | None) -> i
     """The vectors of columns of a block with which a product takes the fewest cycles; `columns` counts vectors."""
     if not columns or rows == 0:
         return max(ROWS_BY_COLUMN_VECTORS[vector_bits])
+    if (efficiency := PANEL_EFFICIENCY.get(vector_bits)) is not None:
+        return max(efficiency, key=lambda vectors: efficiency[vectors] / (ceil(columns / vectors) * vectors))
 
     def cycles(vectors: int) -> float:
         count = block_rows(rows, vectors, vector_bits)
